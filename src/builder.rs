@@ -1,0 +1,215 @@
+//! Capacity, marks and weight in; the two ends out.
+#![forbid(unsafe_code)]
+
+use crate::{
+    consumer::Consumer,
+    error::BuildError,
+    producer::Producer,
+    ring::{self, Marks, Most, MAX_LENGTH},
+    shared::Shared,
+    sync::Arc,
+    weigh::{Items, Weigh},
+};
+
+/// Items at which a channel says stop if nobody chose the mark, as in Node's object mode.
+const DEFAULT_HIGH_WATER_MARK: usize = 16;
+/// The same for weighted channels, where weights are mostly bytes.
+const DEFAULT_HIGH_WATER_WEIGHT: usize = 64 * 1024;
+/// The slots of a weighted channel: its items may average down to 64 bytes before the slots, and
+/// not the mark, say stop.
+const DEFAULT_WEIGHTED_CAPACITY: usize = 1024;
+
+/// Makes a channel that counts items and says stop at `high_water_mark` of them.
+///
+/// The low-water mark is half of it, the capacity as much but at least 1. For anything else there
+/// is the [`Builder`].
+///
+/// # Panics
+///
+/// If there is no memory for that many slots; [`Builder::build`] returns an error instead.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::Flow;
+///
+/// let (mut producer, mut consumer) = highwater::channel::<&str>(2);
+/// assert_eq!(producer.try_write("one")?, Flow::Ready);
+/// assert_eq!(producer.try_write("two")?, Flow::Backpressure); // accepted, and: stop
+/// assert_eq!(consumer.try_read()?, "one");
+/// assert!(!producer.need_drain()); // at the low-water mark: go on
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn channel<T>(high_water_mark: usize) -> (Producer<T>, Consumer<T>) {
+    Builder::new()
+        .high_water_mark(high_water_mark)
+        .build()
+        .unwrap_or_else(|error| panic!("{}", error))
+}
+
+/// Makes a channel with marks, capacity and weight of your choice.
+///
+/// | | counts items | weighs items |
+/// |---|---|---|
+/// | high-water mark | 16, or the capacity if that is less | 65,536, or the limit if that is less |
+/// | low-water mark | half of the high-water mark | half of the high-water mark |
+/// | capacity (slots) | the high-water mark, but at least 1 | 1024 |
+/// | limit | (the capacity) | none |
+///
+/// # Examples
+///
+/// ```
+/// use highwater::{Builder, Bytes};
+///
+/// // Says stop at 1 MiB, goes on at 256 KiB, takes up to 4096 messages and 2 MiB.
+/// let (producer, consumer) = Builder::new()
+///     .weigh_by(Bytes)
+///     .high_water_mark(1024 * 1024)
+///     .low_water_mark(256 * 1024)
+///     .capacity(4096)
+///     .limit(2 * 1024 * 1024)
+///     .build::<Vec<u8>>()?;
+/// assert_eq!(producer.capacity(), 4096);
+/// # Ok::<(), highwater::BuildError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a Builder does nothing until `build`"]
+pub struct Builder<W = Items> {
+    high_water_mark: Option<usize>,
+    low_water_mark: Option<usize>,
+    capacity: Option<usize>,
+    limit: Option<usize>,
+    weigh: W,
+    full_fences: bool,
+    first_index: usize,
+}
+
+impl Builder {
+    /// A builder with the defaults, which counts items.
+    pub fn new() -> Self {
+        Self {
+            high_water_mark: None,
+            low_water_mark: None,
+            capacity: None,
+            limit: None,
+            weigh: Items,
+            full_fences: false,
+            first_index: 0,
+        }
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<W> Builder<W> {
+    /// The length from which a write says stop, in items or weight. With 0 every write that weighs
+    /// anything does.
+    pub fn high_water_mark(mut self, mark: usize) -> Self {
+        self.high_water_mark = Some(mark);
+        self
+    }
+
+    /// The length at which a producer that was told to stop may go on, in items or weight. 0 is
+    /// Node's rule: only when all was consumed.
+    pub fn low_water_mark(mut self, mark: usize) -> Self {
+        self.low_water_mark = Some(mark);
+        self
+    }
+
+    /// The number of slots, and so of items that can be buffered at most. Exact; the memory taken
+    /// is that of the next power of two.
+    pub fn capacity(mut self, slots: usize) -> Self {
+        self.capacity = Some(slots);
+        self
+    }
+
+    /// Counts what `weigh` says instead of items: [`Bytes`](crate::Bytes), or a function of the item.
+    pub fn weigh_by<V>(self, weigh: V) -> Builder<V> {
+        Builder {
+            high_water_mark: self.high_water_mark,
+            low_water_mark: self.low_water_mark,
+            capacity: self.capacity,
+            limit: self.limit,
+            weigh,
+            full_fences: self.full_fences,
+            first_index: self.first_index,
+        }
+    }
+
+    /// The hard limit of a weighted channel, beside its slots: an item that would take the length
+    /// past it is refused as `WouldBlock`, except into an empty channel, so that one that is larger
+    /// than the limit can still go through.
+    pub fn limit(mut self, weight: usize) -> Self {
+        self.limit = Some(weight);
+        self
+    }
+
+    /// Whether this channel uses a full fence at each read and write, instead of a call to
+    /// `membarrier(2)` when an end is about to sleep. For all channels of the process, and why:
+    /// [`barrier::use_fences`](crate::barrier::use_fences).
+    ///
+    /// A channel whose ends sleep after almost every item may be faster this way.
+    #[cfg(feature = "std")]
+    pub fn full_fences(mut self, always: bool) -> Self {
+        self.full_fences = always;
+        self
+    }
+
+    /// Where the indices begin, for tests of their wrap-around.
+    #[doc(hidden)]
+    pub fn first_index(mut self, index: usize) -> Self {
+        self.first_index = index;
+        self
+    }
+
+    /// Makes the channel.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] with the numbers, if they contradict each other, or if there is no memory.
+    #[allow(clippy::type_complexity)] // a pair of ends needs no name of its own
+    pub fn build<T>(self) -> Result<(Producer<T, W>, Consumer<T, W>), BuildError>
+    where
+        W: Weigh<T>,
+    {
+        let (capacity, most, default_high) = if W::COUNTS_ITEMS {
+            if let Some(limit) = self.limit {
+                return Err(BuildError::LimitWithoutWeight { limit });
+            }
+            let high = self.high_water_mark.unwrap_or(DEFAULT_HIGH_WATER_MARK);
+            let capacity = self.capacity.unwrap_or_else(|| high.max(1));
+            let default_high = DEFAULT_HIGH_WATER_MARK.min(capacity);
+            (capacity, Most::Slots(capacity), default_high)
+        } else {
+            let limit = self.limit.unwrap_or(MAX_LENGTH).min(MAX_LENGTH);
+            let capacity = self.capacity.unwrap_or(DEFAULT_WEIGHTED_CAPACITY);
+            let default_high = DEFAULT_HIGH_WATER_WEIGHT.min(limit);
+            (capacity, Most::Limit(limit), default_high)
+        };
+        if capacity == 0 {
+            return Err(BuildError::ZeroCapacity);
+        }
+        let high = self.high_water_mark.unwrap_or(default_high);
+        let marks = Marks::new(high, self.low_water_mark, most)?;
+
+        let (write, read) =
+            ring::cursor::ring(capacity, marks, most, self.weigh, self.first_index)?;
+        #[cfg(feature = "std")]
+        let fenced = self.full_fences || crate::wait::barrier::is_fence();
+        #[cfg(not(feature = "std"))]
+        let fenced = self.full_fences;
+        let shared = Arc::new(Shared::new(
+            write.accounting().clone(),
+            self.first_index,
+            fenced,
+        ));
+        Ok((
+            Producer::new(write, shared.clone()),
+            Consumer::new(read, shared),
+        ))
+    }
+}

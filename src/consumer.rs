@@ -1,0 +1,512 @@
+//! The reading end: joins the read cursor and the two gates.
+#![forbid(unsafe_code)]
+
+use crate::{
+    error::{Reason, TryReadError},
+    monitor::Monitor,
+    ring::ReadCursor,
+    shared::{ProducerState, Shared},
+    sync::Arc,
+    weigh::{Items, Weigh},
+};
+use alloc::boxed::Box;
+use core::{
+    cell::Cell,
+    fmt,
+    marker::PhantomData,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
+
+#[cfg(not(feature = "std"))]
+use core::error::Error;
+#[cfg(feature = "std")]
+use {
+    crate::{
+        error::{ReadError, ReadTimeoutError},
+        sync::{Deadline, Instant},
+        wait::Sleeper,
+    },
+    core::iter::FusedIterator,
+    std::{error::Error, time::Duration},
+};
+
+/// The reading end of a channel.
+///
+/// One thread at a time owns it; it can be sent to another, but neither cloned nor shared. Dropping
+/// it is a [`cancel`](Self::cancel) without a reason: what is buffered is dropped right then.
+///
+/// # Examples
+///
+/// A loop that cannot take a crash for an end:
+///
+/// ```
+/// let (mut producer, mut consumer) = highwater::channel(4);
+/// # let writer =
+/// std::thread::spawn(move || {
+///     for word in ["in", "order"] {
+///         producer.write(word).unwrap();
+///     }
+///     // No `end()`: as if this thread had panicked.
+/// });
+/// let mut words = Vec::new();
+/// let result: Result<(), highwater::ReadError> = (|| {
+///     for word in consumer.iter() {
+///         words.push(word?);
+///     }
+///     Ok(())
+/// })();
+/// assert_eq!(words, ["in", "order"]);
+/// assert_eq!(result, Err(highwater::ReadError::Abandoned));
+/// # writer.join().unwrap();
+/// ```
+pub struct Consumer<T, W = Items> {
+    cursor: ReadCursor<T, W>,
+    shared: Arc<Shared>,
+    #[cfg(feature = "std")]
+    sleeper: Sleeper,
+    /// `close` came while the producer was at work: its going, however it goes, is a clean end.
+    is_closed: bool,
+    /// Neither end is Sync: each operation needs `&mut self` or is the owner's question.
+    not_sync: PhantomData<Cell<()>>,
+}
+
+impl<T, W: Weigh<T>> Consumer<T, W> {
+    pub(crate) fn new(cursor: ReadCursor<T, W>, shared: Arc<Shared>) -> Self {
+        Self {
+            cursor,
+            shared,
+            #[cfg(feature = "std")]
+            sleeper: Sleeper::new(),
+            is_closed: false,
+            not_sync: PhantomData,
+        }
+    }
+
+    /// Takes the next item, if one is there. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TryReadError`]: `Empty` if nothing is there yet; `Ended`, `Abandoned` or `Aborted` if
+    /// nothing will come any more. The first two come only after everything that was written has
+    /// been read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::TryReadError;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
+    /// producer.write(7)?;
+    /// producer.end();
+    /// assert_eq!(consumer.try_read(), Ok(7));
+    /// assert_eq!(consumer.try_read(), Err(TryReadError::Ended));
+    /// # Ok::<(), highwater::WriteError<i32>>(())
+    /// ```
+    #[inline]
+    pub fn try_read(&mut self) -> Result<T, TryReadError> {
+        match self.read_seen() {
+            Some(item) => Ok(item),
+            None => self.read_after_look(),
+        }
+    }
+
+    /// The fast path: no note from the producer, and an item that we know of.
+    #[inline(always)]
+    fn read_seen(&mut self) -> Option<T> {
+        if !self.shared.writable.is_quiet() {
+            return None;
+        }
+        let before = self.cursor.index();
+        let item = self.cursor.pop()?;
+        self.shared.writable.passed(before, self.cursor.index());
+        Some(item)
+    }
+
+    #[inline(never)]
+    fn read_after_look(&mut self) -> Result<T, TryReadError> {
+        self.find_item()?;
+        let before = self.cursor.index();
+        let item = self.cursor.pop().ok_or(TryReadError::Empty)?;
+        let now = self.cursor.index();
+        self.shared.writable.passed_with_notes(before, now);
+        Ok(item)
+    }
+
+    /// Sees to it that the cursor knows of an item, or says why there is none.
+    fn find_item(&mut self) -> Result<(), TryReadError> {
+        if self.shared.is_aborted() {
+            self.cursor.stop_reading();
+            self.cursor.sweep();
+            return Err(TryReadError::Aborted(self.shared.abort_reason()));
+        }
+        if self.cursor.has_item() || self.cursor.look() {
+            return Ok(());
+        }
+        // The end before the last look: what was written before an end is never missed.
+        let end = self.end();
+        if end != Err(TryReadError::Empty) && self.cursor.look() {
+            return Ok(());
+        }
+        end
+    }
+
+    /// What an empty channel means. Asked before the last look at the index.
+    fn end(&self) -> Result<(), TryReadError> {
+        Err(match self.shared.producer_state() {
+            ProducerState::Open => TryReadError::Empty,
+            ProducerState::Told | ProducerState::Ended => TryReadError::Ended,
+            ProducerState::Abandoned if self.is_closed => TryReadError::Ended,
+            ProducerState::Abandoned => TryReadError::Abandoned,
+            ProducerState::Aborted => TryReadError::Aborted(self.shared.abort_reason()),
+        })
+    }
+
+    /// Looks at the next item without taking it. `None` if nothing is there; to learn why, read.
+    ///
+    /// The item still counts in [`len`](Self::len).
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// producer.write('x')?;
+    /// assert_eq!(consumer.peek(), Some(&'x'));
+    /// assert_eq!(consumer.try_read(), Ok('x'));
+    /// # Ok::<(), highwater::WriteError<char>>(())
+    /// ```
+    pub fn peek(&mut self) -> Option<&T> {
+        self.find_item().ok()?;
+        self.cursor.peek()
+    }
+
+    /// Takes items as long as there are any. Never waits, and does not say why it stopped: read to
+    /// learn that.
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// for i in 0..3 {
+    ///     producer.write(i)?;
+    /// }
+    /// assert_eq!(consumer.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
+    /// # Ok::<(), highwater::WriteError<i32>>(())
+    /// ```
+    pub fn try_iter(&mut self) -> TryIter<'_, T, W> {
+        TryIter { consumer: self }
+    }
+
+    /// Whether the stream has come to its clean end: the producer ended it (or was told that this
+    /// end takes no more), and everything was read. False after an abandonment or an abort, which
+    /// reading tells.
+    pub fn is_ended(&self) -> bool {
+        !self.cursor.has_item()
+            && self.end() == Err(TryReadError::Ended)
+            && !self.shared.accounting.has_items_at(self.cursor.index())
+    }
+}
+
+impl<T, W> Consumer<T, W> {
+    /// Gives up: what is buffered is dropped, and the producer's next operation, or the one it
+    /// sleeps in, returns `Closed`. It finds the reason with
+    /// [`cancel_reason`](crate::Producer::cancel_reason) or in its [`WaitError`](crate::WaitError).
+    ///
+    /// ```
+    /// let (mut producer, consumer) = highwater::channel(4);
+    /// producer.write(1)?;
+    /// consumer.cancel("disk full");
+    /// let error = producer.wait_drain().unwrap_err();
+    /// assert_eq!(error.reason().unwrap().to_string(), "disk full");
+    /// # Ok::<(), highwater::WriteError<i32>>(())
+    /// ```
+    pub fn cancel(mut self, reason: impl Into<Box<dyn Error + Send + Sync>>) {
+        self.leave(Some(Reason::new(reason)));
+    }
+
+    /// Takes no more items, but lets everything that was accepted be read: the producer is refused
+    /// from now on.
+    ///
+    /// `Ended` comes once the producer has noticed (by any of its operations, also one it sleeps
+    /// in) or is gone: a write under way at this moment may still succeed, and is not lost.
+    ///
+    /// ```
+    /// use highwater::{TryReadError, TryWriteError};
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// producer.write(1)?;
+    /// consumer.close();
+    /// assert_eq!(consumer.try_read(), Ok(1));
+    /// assert_eq!(consumer.try_read(), Err(TryReadError::Empty)); // the producer does not know yet
+    /// assert_eq!(producer.try_write(2), Err(TryWriteError::Closed(2)));
+    /// assert_eq!(consumer.try_read(), Err(TryReadError::Ended));
+    /// # Ok::<(), highwater::WriteError<i32>>(())
+    /// ```
+    pub fn close(&mut self) {
+        // A producer that is gone already has said how.
+        if !self.is_closed && self.shared.producer_state() == ProducerState::Open {
+            self.is_closed = true;
+            self.shared.refuse();
+        }
+    }
+
+    fn leave(&mut self, reason: Option<Reason>) {
+        if !self.shared.is_gone() {
+            self.cursor.stop_reading();
+            self.shared.leave(reason);
+            self.cursor.sweep();
+        }
+    }
+
+    /// What is buffered now, in items or weight. The producer can make it more at any moment, and
+    /// nobody can make it less. 0 once the producer has aborted.
+    pub fn len(&self) -> usize {
+        self.shared.len()
+    }
+
+    /// Whether the length is 0.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The length from which a write says stop, in items or weight. The producer can change it.
+    pub fn high_water_mark(&self) -> usize {
+        self.shared.accounting.high()
+    }
+
+    /// The length at which a drain happens, in items or weight. The producer can change it.
+    pub fn low_water_mark(&self) -> usize {
+        self.shared.accounting.low()
+    }
+
+    /// The number of slots.
+    pub fn capacity(&self) -> usize {
+        self.shared.accounting.capacity
+    }
+
+    /// A handle through which any thread can watch the channel.
+    pub fn monitor(&self) -> Monitor {
+        Monitor::new(self.shared.clone())
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T, W: Weigh<T>> Consumer<T, W> {
+    /// Takes the next item; sleeps until there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if nothing will come any more. `Ended` and `Abandoned` come only after
+    /// everything that was written has been read.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::ReadError;
+    /// use std::thread;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// let writer = thread::spawn(move || producer.write("hello").map(|()| producer.end()));
+    /// assert_eq!(consumer.read(), Ok("hello"));
+    /// assert_eq!(consumer.read(), Err(ReadError::Ended));
+    /// # writer.join().unwrap().unwrap();
+    /// ```
+    #[inline]
+    pub fn read(&mut self) -> Result<T, ReadError> {
+        match self.read_seen() {
+            Some(item) => Ok(item),
+            None => match self.read_when_there(&Deadline::NEVER) {
+                Ok(item) => Ok(item),
+                Err(error) => Err(error
+                    .into_read_error()
+                    .unwrap_or_else(|| unreachable!("there was no deadline"))),
+            },
+        }
+    }
+
+    /// As [`read`](Self::read), but gives up at an instant.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadTimeoutError`].
+    #[inline]
+    pub fn read_deadline(&mut self, deadline: Instant) -> Result<T, ReadTimeoutError> {
+        match self.read_seen() {
+            Some(item) => Ok(item),
+            None => self.read_when_there(&Deadline::at(deadline)),
+        }
+    }
+
+    /// As [`read`](Self::read), but gives up after some time.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadTimeoutError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::ReadTimeoutError;
+    /// use std::time::Duration;
+    ///
+    /// let (_producer, mut consumer) = highwater::channel::<u8>(4);
+    /// let nothing = consumer.read_timeout(Duration::from_millis(1));
+    /// assert_eq!(nothing, Err(ReadTimeoutError::Timeout));
+    /// ```
+    #[cfg(not(all(loom, feature = "loom")))]
+    #[inline]
+    pub fn read_timeout(&mut self, timeout: Duration) -> Result<T, ReadTimeoutError> {
+        match self.read_seen() {
+            Some(item) => Ok(item),
+            None => self.read_when_there(&Deadline::after(timeout)),
+        }
+    }
+
+    #[inline(never)]
+    fn read_when_there(&mut self, deadline: &Deadline) -> Result<T, ReadTimeoutError> {
+        loop {
+            match self.read_after_look() {
+                Ok(item) => return Ok(item),
+                Err(TryReadError::Empty) => {}
+                Err(TryReadError::Ended) => return Err(ReadTimeoutError::Ended),
+                Err(TryReadError::Abandoned) => return Err(ReadTimeoutError::Abandoned),
+                Err(TryReadError::Aborted(reason)) => {
+                    return Err(ReadTimeoutError::Aborted(reason))
+                }
+            }
+            let (shared, index) = (&*self.shared, self.cursor.index());
+            let wake_at = index.wrapping_add(1);
+            let in_time = shared
+                .readable
+                .wait_until(&mut self.sleeper, wake_at, deadline, || {
+                    shared.accounting.has_items_at(index)
+                        || shared.producer_state() != ProducerState::Open
+                });
+            if !in_time {
+                return Err(ReadTimeoutError::Timeout);
+            }
+        }
+    }
+
+    /// Iterates over the items; sleeps while there are none. As [`std::io::Lines`] does, it gives
+    /// `Result`s: a clean end stops the iteration, an abandonment or an abort is one last `Err`.
+    pub fn iter(&mut self) -> Iter<'_, T, W> {
+        Iter {
+            consumer: self,
+            is_done: false,
+        }
+    }
+}
+
+impl<T, W> Drop for Consumer<T, W> {
+    fn drop(&mut self) {
+        self.leave(None);
+    }
+}
+
+// As for Producer: nothing of the caller's runs while the channel is in pieces.
+impl<T, W> UnwindSafe for Consumer<T, W> {}
+impl<T, W> RefUnwindSafe for Consumer<T, W> {}
+
+impl<T, W> fmt::Debug for Consumer<T, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer")
+            .field("len", &self.len())
+            .field("high_water_mark", &self.high_water_mark())
+            .field("capacity", &self.capacity())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Takes what is there. Made by [`Consumer::try_iter`].
+#[derive(Debug)]
+pub struct TryIter<'a, T, W = Items> {
+    consumer: &'a mut Consumer<T, W>,
+}
+
+impl<T, W: Weigh<T>> Iterator for TryIter<'_, T, W> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self) -> Option<T> {
+        self.consumer.try_read().ok()
+    }
+}
+
+/// Reads to the end. Made by [`Consumer::iter`].
+#[cfg(feature = "std")]
+#[derive(Debug)]
+pub struct Iter<'a, T, W = Items> {
+    consumer: &'a mut Consumer<T, W>,
+    is_done: bool,
+}
+
+/// Reads to the end. Made by `into_iter` of a [`Consumer`].
+#[cfg(feature = "std")]
+#[derive(Debug)]
+pub struct IntoIter<T, W = Items> {
+    consumer: Consumer<T, W>,
+    is_done: bool,
+}
+
+/// One step of either iterator.
+#[cfg(feature = "std")]
+#[inline]
+fn next<T, W: Weigh<T>>(
+    consumer: &mut Consumer<T, W>,
+    is_done: &mut bool,
+) -> Option<Result<T, ReadError>> {
+    if *is_done {
+        return None;
+    }
+    match consumer.read() {
+        Ok(item) => Some(Ok(item)),
+        Err(error) => {
+            *is_done = true;
+            Some(error).filter(|e| *e != ReadError::Ended).map(Err)
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T, W: Weigh<T>> Iterator for Iter<'_, T, W> {
+    type Item = Result<T, ReadError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        next(self.consumer, &mut self.is_done)
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T, W: Weigh<T>> Iterator for IntoIter<T, W> {
+    type Item = Result<T, ReadError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        next(&mut self.consumer, &mut self.is_done)
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T, W: Weigh<T>> FusedIterator for Iter<'_, T, W> {}
+#[cfg(feature = "std")]
+impl<T, W: Weigh<T>> FusedIterator for IntoIter<T, W> {}
+
+#[cfg(feature = "std")]
+impl<T, W: Weigh<T>> IntoIterator for Consumer<T, W> {
+    type Item = Result<T, ReadError>;
+    type IntoIter = IntoIter<T, W>;
+
+    fn into_iter(self) -> IntoIter<T, W> {
+        IntoIter {
+            consumer: self,
+            is_done: false,
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl<'a, T, W: Weigh<T>> IntoIterator for &'a mut Consumer<T, W> {
+    type Item = Result<T, ReadError>;
+    type IntoIter = Iter<'a, T, W>;
+
+    fn into_iter(self) -> Iter<'a, T, W> {
+        self.iter()
+    }
+}

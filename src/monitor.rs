@@ -1,0 +1,166 @@
+//! Length, marks and counters for a third thread.
+#![forbid(unsafe_code)]
+
+use crate::{
+    shared::{ProducerState, Shared},
+    sync::Arc,
+};
+use core::fmt;
+
+/// Watches a channel from any thread, as often and from as many threads as you like.
+///
+/// Holds neither end: it keeps no item alive, does not keep the stream from ending, and can be kept
+/// after both ends are gone. Everything it says is a snapshot that may be old by the time it is read.
+///
+/// # Examples
+///
+/// ```
+/// let (mut producer, mut consumer) = highwater::channel(4);
+/// let monitor = producer.monitor();
+/// for i in 0..3 {
+///     producer.write(i)?;
+/// }
+/// let watched = std::thread::spawn(move || (monitor.len(), monitor.stats().items_written));
+/// assert_eq!(watched.join().unwrap(), (3, 3));
+/// # drop(consumer.try_read());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Monitor {
+    shared: Arc<Shared>,
+}
+
+/// Where a channel stands in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// Both ends are at work.
+    Open,
+    /// The consumer takes no more items, and reads what is buffered.
+    Closed,
+    /// The producer has ended the stream; not everything has been consumed yet.
+    Ended,
+    /// The producer has ended the stream, and everything was consumed.
+    Finished,
+    /// The producer was dropped without ending the stream.
+    Abandoned,
+    /// The producer has aborted.
+    Aborted,
+    /// The consumer has cancelled, or was dropped, before everything was consumed.
+    Cancelled,
+}
+
+/// What has happened in a channel so far. Numbers wrap with `usize`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Items written.
+    pub items_written: usize,
+    /// Items read. Those that an end left behind as it died do not count.
+    pub items_read: usize,
+    /// Weight written; where items are counted, their number.
+    pub weight_written: usize,
+    /// Weight read; where items are counted, their number.
+    pub weight_read: usize,
+    /// How often the producer was told to stop: each time that *need drain* began.
+    pub times_told_to_stop: usize,
+    /// How often *need drain* ended by a drain. At most `times_told_to_stop`.
+    pub drains: usize,
+    /// The greatest length that either end, or this call, has seen. Never more than there was; exact
+    /// if that was at or above the high-water mark. Below it, where the ends do not look at each
+    /// other for every item, a short peak may have gone by unseen.
+    pub peak_len: usize,
+    /// How often the producer, or its `Finish`, went to sleep.
+    pub producer_parks: usize,
+    /// How often the consumer's doings woke it.
+    pub producer_wake_ups: usize,
+    /// How often the consumer went to sleep.
+    pub consumer_parks: usize,
+    /// How often the producer's doings woke it.
+    pub consumer_wake_ups: usize,
+}
+
+impl Monitor {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// What is buffered now, in items or weight; 0 after an abort or a cancel.
+    pub fn len(&self) -> usize {
+        self.shared.len()
+    }
+
+    /// Whether nothing is buffered. A channel with items of weight 0 is not empty to its consumer,
+    /// but has a length of 0.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The length from which a write says stop.
+    pub fn high_water_mark(&self) -> usize {
+        self.shared.accounting.high()
+    }
+
+    /// The length at which a drain happens.
+    pub fn low_water_mark(&self) -> usize {
+        self.shared.accounting.low()
+    }
+
+    /// The number of slots.
+    pub fn capacity(&self) -> usize {
+        self.shared.accounting.capacity
+    }
+
+    /// Where the channel stands.
+    pub fn state(&self) -> State {
+        let shared = &*self.shared;
+        let producer = shared.producer_state();
+        let all_read = || {
+            let accounting = &shared.accounting;
+            accounting.items_read() == accounting.items_written()
+        };
+        match producer {
+            ProducerState::Aborted => State::Aborted,
+            ProducerState::Ended if all_read() => State::Finished,
+            _ if shared.is_gone() => State::Cancelled,
+            ProducerState::Ended => State::Ended,
+            _ if shared.is_refusing() => State::Closed,
+            ProducerState::Abandoned => State::Abandoned,
+            ProducerState::Open | ProducerState::Told => State::Open,
+        }
+    }
+
+    /// The counters. Each is exact at some moment of the call, but not all at the same one.
+    pub fn stats(&self) -> Stats {
+        let shared = &*self.shared;
+        let accounting = &shared.accounting;
+        // Read before written: then no snapshot has read more than was written.
+        let items_read = accounting.items_read();
+        let weight_read = accounting.weight_read();
+        let drains = accounting.drains();
+        Stats {
+            items_read,
+            items_written: accounting.items_written(),
+            weight_read,
+            weight_written: accounting.weight_written(),
+            drains,
+            times_told_to_stop: accounting.told_to_stop(),
+            peak_len: accounting.peak().max(shared.len()),
+            producer_parks: shared.writable.parks(),
+            producer_wake_ups: shared.writable.wake_ups(),
+            consumer_parks: shared.readable.parks(),
+            consumer_wake_ups: shared.readable.wake_ups(),
+        }
+    }
+}
+
+impl fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Monitor")
+            .field("state", &self.state())
+            .field("len", &self.len())
+            .field("high_water_mark", &self.high_water_mark())
+            .field("capacity", &self.capacity())
+            .finish_non_exhaustive()
+    }
+}

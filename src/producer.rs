@@ -1,0 +1,632 @@
+//! The writing end: joins the write cursor and the two gates.
+#![forbid(unsafe_code)]
+
+use crate::{
+    error::{MarkError, Reason, TryWriteError, WaitError},
+    monitor::Monitor,
+    ring::WriteCursor,
+    shared::{ProducerState, Shared},
+    sync::Arc,
+    weigh::{Items, Weigh},
+};
+use alloc::boxed::Box;
+use core::{
+    cell::Cell,
+    fmt,
+    marker::PhantomData,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
+
+#[cfg(not(feature = "std"))]
+use core::error::Error;
+#[cfg(feature = "std")]
+use {
+    crate::{
+        error::{WaitTimeoutError, WriteError, WriteTimeoutError},
+        sync::{Deadline, Instant},
+        wait::Sleeper,
+    },
+    std::{error::Error, time::Duration},
+};
+
+/// What a write says besides "accepted": whether to go on.
+///
+/// To ignore it is a compiler warning. Nothing breaks if you go on nevertheless, up to the capacity:
+/// an item that finds no room comes back as [`TryWriteError::WouldBlock`].
+#[must_use = "`Flow::Backpressure` says: stop writing until the channel has drained (`wait_drain`, `need_drain`)"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Flow {
+    /// Go on.
+    Ready,
+    /// The item was accepted, and the length is now at or above the high-water mark: stop, and go on
+    /// after drain.
+    Backpressure,
+}
+
+impl Flow {
+    /// Whether this says stop.
+    pub fn is_backpressure(self) -> bool {
+        self == Self::Backpressure
+    }
+}
+
+/// The writing end of a channel.
+///
+/// One thread at a time owns it; it can be sent to another, but neither cloned nor shared. Dropping
+/// it without [`end`](Self::end) is an abandonment: the consumer reads what is buffered and then
+/// gets `Abandoned`, so that a crash cannot pass for an end.
+///
+/// # Examples
+///
+/// Never blocking, and obeying the signal:
+///
+/// ```
+/// use highwater::{Flow, TryWriteError};
+///
+/// let (mut producer, mut consumer) = highwater::channel(8);
+/// let mut samples = 0..100;
+/// while !producer.need_drain() {
+///     let Some(sample) = samples.next() else { break };
+///     match producer.try_write(sample) {
+///         Ok(Flow::Ready) => {}
+///         Ok(Flow::Backpressure) => break, // accepted; the next one after drain
+///         Err(TryWriteError::WouldBlock(sample)) => unreachable!("{sample} ignored the signal"),
+///         Err(TryWriteError::Closed(sample)) => panic!("nobody wants {sample}"),
+///     }
+/// }
+/// assert_eq!(producer.len(), 8);
+/// # consumer.try_read().unwrap();
+/// ```
+pub struct Producer<T, W = Items> {
+    cursor: WriteCursor<T, W>,
+    shared: Arc<Shared>,
+    #[cfg(feature = "std")]
+    sleeper: Sleeper,
+    /// Ended or aborted: the drop that follows is no abandonment.
+    is_done: bool,
+}
+
+impl<T, W: Weigh<T>> Producer<T, W> {
+    pub(crate) fn new(cursor: WriteCursor<T, W>, shared: Arc<Shared>) -> Self {
+        Self {
+            cursor,
+            shared,
+            #[cfg(feature = "std")]
+            sleeper: Sleeper::new(),
+            is_done: false,
+        }
+    }
+
+    /// Writes an item if there is room, and says whether to go on. Never waits.
+    ///
+    /// `Ok` means that the item is in the channel. [`Flow::Backpressure`] is judged by the length
+    /// right after this write alone: after one, a later write can return `Ready` again as the
+    /// consumer moves on, although [`need_drain`](Self::need_drain) stays set until the length has
+    /// fallen to the low-water mark.
+    ///
+    /// # Errors
+    ///
+    /// The item comes back: [`WouldBlock`](TryWriteError::WouldBlock) if there is no room for it,
+    /// which also sets *need drain*; [`Closed`](TryWriteError::Closed) if the consumer takes no more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::{Builder, Flow, TryWriteError};
+    ///
+    /// // One item of headroom above the mark, for a producer that cannot stop at once.
+    /// let (mut producer, consumer) = Builder::new().high_water_mark(2).capacity(3).build()?;
+    /// assert_eq!(producer.try_write('a'), Ok(Flow::Ready));
+    /// assert_eq!(producer.try_write('b'), Ok(Flow::Backpressure));
+    /// assert_eq!(producer.try_write('c'), Ok(Flow::Backpressure));
+    /// assert_eq!(producer.try_write('d'), Err(TryWriteError::WouldBlock('d')));
+    /// drop(consumer);
+    /// assert_eq!(producer.try_write('d'), Err(TryWriteError::Closed('d')));
+    /// # Ok::<(), highwater::BuildError>(())
+    /// ```
+    #[inline]
+    pub fn try_write(&mut self, item: T) -> Result<Flow, TryWriteError<T>> {
+        let weight = self.cursor.measure(&item);
+        match self.write_below_mark(item, weight) {
+            Ok(()) => Ok(Flow::Ready),
+            Err(item) => self.write_after_look(item, weight),
+        }
+    }
+
+    /// The fast path: no note from the consumer, and sure to stay below the mark.
+    #[inline(always)]
+    fn write_below_mark(&mut self, item: T, weight: usize) -> Result<(), T> {
+        if !self.shared.readable.is_quiet() {
+            return Err(item);
+        }
+        let before = self.cursor.index();
+        self.cursor.push_below_mark(item, weight)?;
+        self.shared.readable.passed(before, self.cursor.index());
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn write_after_look(&mut self, item: T, weight: usize) -> Result<Flow, TryWriteError<T>> {
+        if self.is_closed() {
+            return Err(TryWriteError::Closed(item));
+        }
+        let before = self.cursor.index();
+        // The note may have been no more than the wish for fences.
+        let flow = match self.cursor.push_below_mark(item, weight) {
+            Ok(()) => Some(Flow::Ready),
+            Err(item) => {
+                self.cursor.look();
+                if let Err(item) = self.cursor.push(item, weight) {
+                    return Err(TryWriteError::WouldBlock(item));
+                }
+                None
+            }
+        };
+        let now = self.cursor.index();
+        self.shared.readable.passed_with_notes(before, now);
+        Ok(match flow {
+            Some(flow) => flow,
+            None if self.cursor.is_high() => Flow::Backpressure,
+            None => Flow::Ready,
+        })
+    }
+
+    /// Whether the producer was told to stop and the channel has not drained since.
+    ///
+    /// Looks at the consumer, so that a drain is found by asking. While this is false there is
+    /// nothing to wait for.
+    pub fn need_drain(&self) -> bool {
+        self.cursor.need_drain() && !self.shared.is_gone()
+    }
+
+    /// What is buffered now, in items or weight. The consumer can make it less at any moment, and
+    /// nobody can make it more. 0 once the consumer is gone.
+    pub fn len(&self) -> usize {
+        if self.shared.is_gone() {
+            0
+        } else {
+            self.cursor.len()
+        }
+    }
+
+    /// Whether the length is 0.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The length from which a write says stop, in items or weight.
+    pub fn high_water_mark(&self) -> usize {
+        self.cursor.level.marks.high
+    }
+
+    /// The length at which a drain happens, in items or weight.
+    pub fn low_water_mark(&self) -> usize {
+        self.cursor.level.marks.low
+    }
+
+    /// The number of slots.
+    pub fn capacity(&self) -> usize {
+        self.cursor.level.capacity
+    }
+
+    /// How much more is welcome: the high-water mark minus the length, negative when there is too
+    /// much. As `desiredSize` of a WHATWG stream.
+    ///
+    /// ```
+    /// use highwater::Builder;
+    /// let (mut producer, _consumer) = Builder::new().high_water_mark(1).capacity(4).build()?;
+    /// assert_eq!(producer.desired_size(), 1);
+    /// for i in 0..3 {
+    ///     let _ = producer.try_write(i)?;
+    /// }
+    /// assert_eq!(producer.desired_size(), -2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn desired_size(&self) -> isize {
+        self.cursor.level.marks.desired_size(self.len())
+    }
+
+    /// Changes the high-water mark. A low-water mark that was never chosen stays half of it.
+    ///
+    /// Takes effect with the next write. Does not by itself set or clear *need drain*, unless the
+    /// low-water mark moves along and a drain is found at once.
+    ///
+    /// # Errors
+    ///
+    /// [`MarkError`] if it would be below the low-water mark or above what the channel can hold;
+    /// nothing has changed then.
+    pub fn set_high_water_mark(&mut self, mark: usize) -> Result<(), MarkError> {
+        let level = &self.cursor.level;
+        self.cursor
+            .set_marks(level.marks.with_high(mark, level.most))
+    }
+
+    /// Changes the low-water mark. Takes effect with the next look for a drain.
+    ///
+    /// # Errors
+    ///
+    /// [`MarkError`] if it would be above the high-water mark; nothing has changed then.
+    pub fn set_low_water_mark(&mut self, mark: usize) -> Result<(), MarkError> {
+        let level = &self.cursor.level;
+        self.cursor
+            .set_marks(level.marks.with_low(mark, level.most))
+    }
+
+    /// Ends the stream: the consumer gets all that is buffered and then `Ended`.
+    ///
+    /// The [`Finish`] tells when everything was consumed. It can be dropped if you do not care.
+    pub fn end(mut self) -> Finish {
+        let finish = Finish {
+            shared: self.shared.clone(),
+            last: self.cursor.index(),
+            #[cfg(feature = "std")]
+            sleeper: Sleeper::new(),
+            not_sync: PhantomData,
+        };
+        self.is_done = true;
+        self.shared.set_producer_state(ProducerState::Ended);
+        finish
+    }
+}
+
+impl<T, W> Producer<T, W> {
+    /// Gives up: the consumer gets `Aborted(reason)` at once, also if it sleeps. What is buffered is
+    /// dropped, by the consumer's thread: in its next operation, or when it goes.
+    ///
+    /// ```
+    /// use highwater::TryReadError;
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// producer.write(1)?;
+    /// producer.abort("lost the connection");
+    /// assert!(matches!(consumer.try_read(), Err(TryReadError::Aborted(_))));
+    /// # Ok::<(), highwater::WriteError<i32>>(())
+    /// ```
+    pub fn abort(mut self, reason: impl Into<Box<dyn Error + Send + Sync>>) {
+        self.is_done = true;
+        self.shared.abort(Reason::new(reason));
+    }
+
+    /// Whether the consumer takes no more items: it has closed the channel, cancelled, or is gone.
+    /// Once true, stays true.
+    pub fn is_closed(&self) -> bool {
+        let closed = self.shared.is_refusing();
+        if closed {
+            self.take_note();
+        }
+        closed
+    }
+
+    /// What the consumer passed to [`cancel`](crate::Consumer::cancel), if it did.
+    pub fn cancel_reason(&self) -> Option<Reason> {
+        self.shared.cancel_reason()
+    }
+
+    /// A handle through which any thread can watch the channel.
+    pub fn monitor(&self) -> Monitor {
+        Monitor::new(self.shared.clone())
+    }
+
+    /// The producer has seen that the consumer takes no more, and so has written its last item.
+    #[cold]
+    fn take_note(&self) {
+        if self.shared.producer_state() == ProducerState::Open {
+            self.shared.set_producer_state(ProducerState::Told);
+        }
+        if self.shared.is_gone() {
+            // What was written as the consumer went is nobody else's to drop.
+            self.cursor.sweep();
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T, W: Weigh<T>> Producer<T, W> {
+    /// Writes an item; while *need drain* is set, sleeps until drain first.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] with the item if the consumer takes no more, also if that happens during the
+    /// sleep.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::thread;
+    ///
+    /// let (mut producer, consumer) = highwater::channel(64);
+    /// let adder = thread::spawn(move || consumer.into_iter().sum::<Result<u64, _>>());
+    /// for i in 0..1000 {
+    ///     producer.write(i)?; // sleeps whenever the adder falls 64 items behind
+    /// }
+    /// producer.end();
+    /// assert_eq!(adder.join().unwrap()?, 499_500);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn write(&mut self, item: T) -> Result<(), WriteError<T>> {
+        let weight = self.cursor.measure(&item);
+        match self.write_below_mark(item, weight) {
+            Ok(()) => Ok(()),
+            Err(item) => self
+                .write_when_drained(item, weight, &Deadline::NEVER)
+                .map_err(|error| WriteError(error.into_inner())),
+        }
+    }
+
+    /// As [`write`](Self::write), but gives up at an instant.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteTimeoutError`], with the item. The channel is then as if nothing had been tried.
+    #[inline]
+    pub fn write_deadline(
+        &mut self,
+        item: T,
+        deadline: Instant,
+    ) -> Result<(), WriteTimeoutError<T>> {
+        let weight = self.cursor.measure(&item);
+        match self.write_below_mark(item, weight) {
+            Ok(()) => Ok(()),
+            Err(item) => self.write_when_drained(item, weight, &Deadline::at(deadline)),
+        }
+    }
+
+    /// As [`write`](Self::write), but gives up after some time. With a timeout of 0 an item that may
+    /// be written at once still is.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_deadline`](Self::write_deadline).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::WriteTimeoutError;
+    /// use std::time::Duration;
+    ///
+    /// let (mut producer, _consumer) = highwater::channel(1);
+    /// producer.write("taken")?;
+    /// let refused = producer.write_timeout("refused", Duration::from_millis(1));
+    /// assert_eq!(refused, Err(WriteTimeoutError::Timeout("refused")));
+    /// # Ok::<(), highwater::WriteError<&str>>(())
+    /// ```
+    #[cfg(not(all(loom, feature = "loom")))]
+    #[inline]
+    pub fn write_timeout(
+        &mut self,
+        item: T,
+        timeout: Duration,
+    ) -> Result<(), WriteTimeoutError<T>> {
+        let weight = self.cursor.measure(&item);
+        match self.write_below_mark(item, weight) {
+            Ok(()) => Ok(()),
+            Err(item) => self.write_when_drained(item, weight, &Deadline::after(timeout)),
+        }
+    }
+
+    #[inline(never)]
+    fn write_when_drained(
+        &mut self,
+        mut item: T,
+        weight: usize,
+        deadline: &Deadline,
+    ) -> Result<(), WriteTimeoutError<T>> {
+        loop {
+            match self.wait_until_drained(deadline) {
+                Ok(()) => {}
+                Err(WaitTimeoutError::Timeout) => return Err(WriteTimeoutError::Timeout(item)),
+                Err(WaitTimeoutError::Closed(_)) => return Err(WriteTimeoutError::Closed(item)),
+            }
+            match self.write_after_look(item, weight) {
+                Ok(_) => return Ok(()),
+                Err(TryWriteError::Closed(item)) => return Err(WriteTimeoutError::Closed(item)),
+                // Not told to stop, but there is no room for this very item: now it is told to, and
+                // the next drain leaves room.
+                Err(TryWriteError::WouldBlock(refused)) => item = refused,
+            }
+        }
+    }
+
+    /// Sleeps until the channel has drained. Returns at once if the producer was not told to stop.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError`], with the reason if there is one, if the consumer takes no more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::Flow;
+    /// use std::thread;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(2);
+    /// producer.wait_drain()?; // nothing to wait for
+    /// while producer.try_write("item")? == Flow::Ready {}
+    /// let reader = thread::spawn(move || consumer.read().map(|_| consumer));
+    /// producer.wait_drain()?;
+    /// assert_eq!(producer.len(), 1);
+    /// # reader.join().unwrap()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_drain(&mut self) -> Result<(), WaitError> {
+        match self.wait_until_drained(&Deadline::NEVER) {
+            Ok(()) => Ok(()),
+            Err(WaitTimeoutError::Closed(error)) => Err(error),
+            Err(WaitTimeoutError::Timeout) => unreachable!("there was no deadline"),
+        }
+    }
+
+    /// As [`wait_drain`](Self::wait_drain), but gives up at an instant.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitTimeoutError`].
+    pub fn wait_drain_deadline(&mut self, deadline: Instant) -> Result<(), WaitTimeoutError> {
+        self.wait_until_drained(&Deadline::at(deadline))
+    }
+
+    /// As [`wait_drain`](Self::wait_drain), but gives up after some time.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitTimeoutError`].
+    #[cfg(not(all(loom, feature = "loom")))]
+    pub fn wait_drain_timeout(&mut self, timeout: Duration) -> Result<(), WaitTimeoutError> {
+        self.wait_until_drained(&Deadline::after(timeout))
+    }
+
+    fn wait_until_drained(&mut self, deadline: &Deadline) -> Result<(), WaitTimeoutError> {
+        let in_time = !self.need_drain() || {
+            let (cursor, shared) = (&self.cursor, &*self.shared);
+            shared
+                .writable
+                .wait_until(&mut self.sleeper, cursor.drain_index(), deadline, || {
+                    !cursor.need_drain() || shared.is_refusing()
+                })
+        };
+        if self.is_closed() {
+            return Err(WaitTimeoutError::Closed(WaitError {
+                reason: self.cancel_reason(),
+            }));
+        }
+        if in_time {
+            Ok(())
+        } else {
+            Err(WaitTimeoutError::Timeout)
+        }
+    }
+}
+
+impl<T, W> Drop for Producer<T, W> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.shared.set_producer_state(ProducerState::Abandoned);
+        }
+        if self.shared.is_gone() {
+            self.cursor.sweep();
+        }
+    }
+}
+
+// Every operation leaves the channel whole before anything of the caller's (a weight, a drop, a
+// Waker) can panic.
+impl<T, W> UnwindSafe for Producer<T, W> {}
+impl<T, W> RefUnwindSafe for Producer<T, W> {}
+
+impl<T, W: Weigh<T>> fmt::Debug for Producer<T, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Producer")
+            .field("len", &self.len())
+            .field("high_water_mark", &self.high_water_mark())
+            .field("capacity", &self.capacity())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Tells when everything that was written before the [`end`](Producer::end) has been consumed.
+///
+/// Dropping it changes nothing for the consumer.
+///
+/// # Examples
+///
+/// ```
+/// use std::thread;
+///
+/// let (mut producer, consumer) = highwater::channel(8);
+/// let printer = thread::spawn(move || consumer.into_iter().map(Result::unwrap).count());
+/// producer.write("last words")?;
+/// producer.end().wait()?; // they were heard
+/// # assert_eq!(printer.join().unwrap(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Finish {
+    shared: Arc<Shared>,
+    last: usize,
+    #[cfg(feature = "std")]
+    sleeper: Sleeper,
+    /// Not Sync: one reader at a time for the consumer's reason.
+    not_sync: PhantomData<Cell<()>>,
+}
+
+impl Finish {
+    /// Whether everything has been consumed. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError`] if the consumer went before that.
+    pub fn try_wait(&self) -> Result<bool, WaitError> {
+        // Gone first: what was consumed before it went is then visible.
+        let gone = self.shared.is_gone();
+        if self.shared.accounting.consumed_up_to(self.last) {
+            return Ok(true);
+        }
+        if gone {
+            return Err(WaitError {
+                reason: self.shared.cancel_reason(),
+            });
+        }
+        Ok(false)
+    }
+
+    /// A handle through which any thread can watch the channel.
+    pub fn monitor(&self) -> Monitor {
+        Monitor::new(self.shared.clone())
+    }
+}
+
+#[cfg(feature = "std")]
+impl Finish {
+    /// Sleeps until everything has been consumed.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError`], with the reason if there is one, if the consumer goes before that.
+    pub fn wait(mut self) -> Result<(), WaitError> {
+        match self.wait_until_consumed(&Deadline::NEVER) {
+            Ok(()) => Ok(()),
+            Err(WaitTimeoutError::Closed(error)) => Err(error),
+            Err(WaitTimeoutError::Timeout) => unreachable!("there was no deadline"),
+        }
+    }
+
+    /// As [`wait`](Self::wait), but gives up at an instant. Can be called again then.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitTimeoutError`].
+    pub fn wait_deadline(&mut self, deadline: Instant) -> Result<(), WaitTimeoutError> {
+        self.wait_until_consumed(&Deadline::at(deadline))
+    }
+
+    /// As [`wait`](Self::wait), but gives up after some time. Can be called again then.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitTimeoutError`].
+    #[cfg(not(all(loom, feature = "loom")))]
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<(), WaitTimeoutError> {
+        self.wait_until_consumed(&Deadline::after(timeout))
+    }
+
+    fn wait_until_consumed(&mut self, deadline: &Deadline) -> Result<(), WaitTimeoutError> {
+        let (shared, last) = (&*self.shared, self.last);
+        shared
+            .writable
+            .wait_until(&mut self.sleeper, last, deadline, || {
+                shared.accounting.consumed_up_to(last) || shared.is_gone()
+            });
+        if self.try_wait()? {
+            Ok(())
+        } else {
+            Err(WaitTimeoutError::Timeout)
+        }
+    }
+}
+
+impl fmt::Debug for Finish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finish")
+            .field("finished", &self.try_wait())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,503 @@
+//! The two cursors: each keeps its own index, remembers what it last saw of the other side's, and
+//! publishes.
+//!
+//! A cursor is safe to use because there is exactly one of each for a ring, they move one item at
+//! a time, and each operation checks its half of the invariant in `ring/mod.rs`. Knows nothing of
+//! waiting.
+
+use super::{
+    level::{Level, Marks, Most, Refusal, MAX_LENGTH},
+    slots::Slots,
+    Accounting,
+};
+use crate::{
+    error::{BuildError, MarkError},
+    sync::{Arc, Ordering},
+    weigh::Weigh,
+};
+use core::marker::PhantomData;
+
+/// The memory of a channel, kept alive by the two cursors and by nobody else.
+pub(crate) struct Ring<T> {
+    slots: Slots<T>,
+    accounting: Arc<Accounting>,
+}
+
+/// Makes a ring and the only two cursors it will ever have.
+#[allow(clippy::type_complexity)]
+pub(crate) fn ring<T, W: Weigh<T>>(
+    capacity: usize,
+    marks: Marks,
+    most: Most,
+    weigh: W,
+    start: usize,
+) -> Result<(WriteCursor<T, W>, ReadCursor<T, W>), BuildError> {
+    let slots = Slots::new(capacity, !W::COUNTS_ITEMS)?;
+    let accounting = Arc::new(Accounting::new(marks, most, capacity, start));
+    let ring = Arc::new(Ring {
+        slots,
+        accounting: accounting.clone(),
+    });
+    let mut write = WriteCursor {
+        tail: start,
+        limit: start,
+        room: 0,
+        written: start,
+        head_seen: start,
+        consumed_seen: start,
+        level: Level::new(marks, most, capacity),
+        weigh,
+        accounting: accounting.clone(),
+        ring: ring.clone(),
+    };
+    write.set_limit();
+    let read = ReadCursor {
+        head: start,
+        tail_seen: start,
+        consumed: start,
+        discarding: false,
+        accounting,
+        ring,
+        weigh: PhantomData,
+    };
+    Ok((write, read))
+}
+
+impl<T> Ring<T> {
+    /// Drops every item from `swept` to `tail`. Only after the consumer has stopped reading for
+    /// good (`ReadCursor::discard`).
+    ///
+    /// Both ends may come here at once, the consumer as it goes, the producer with an item written
+    /// at that moment. One sweeps; the other goes on, as the sweeper looks again after letting go.
+    fn sweep(&self) {
+        let accounting = &*self.accounting;
+        loop {
+            // AcqRel: Acquire pairs with the Release of the last holder's `swap(false)`, for
+            // `swept`; Release gives our `tail` to a holder that is about to let go, whose
+            // `swap(false)` then reads this very value.
+            if accounting.sweeping.swap(true, Ordering::AcqRel) {
+                return;
+            }
+            // If an item's drop panics, the rest is dropped while unwinding, as a Vec does.
+            drop(Sweep { ring: self }.run());
+            // Relaxed: only a holder writes `swept`; if another has it by now, that one looks again.
+            // Acquire: pairs with the Release store in WriteCursor::publish.
+            if accounting.swept.load(Ordering::Relaxed)
+                == accounting.write.tail.load(Ordering::Acquire)
+            {
+                return;
+            }
+        }
+    }
+}
+
+/// The right to sweep; given back when dropped.
+struct Sweep<'a, T> {
+    ring: &'a Ring<T>,
+}
+
+impl<T> Sweep<'_, T> {
+    fn run(self) -> Self {
+        self.drop_items();
+        self
+    }
+
+    fn drop_items(&self) {
+        let accounting = &*self.ring.accounting;
+        loop {
+            // Relaxed: guarded by `sweeping`.
+            let index = accounting.swept.load(Ordering::Relaxed);
+            // Acquire: pairs with the Release store in WriteCursor::publish; the item is there.
+            if index == accounting.write.tail.load(Ordering::Acquire) {
+                return;
+            }
+            // Before the drop: one that panics is not dropped again. Relaxed: as above.
+            accounting
+                .swept
+                .store(index.wrapping_add(1), Ordering::Relaxed);
+            // SAFETY: the consumer has stopped reading at the first `swept`, the index is below
+            // `tail`, and the holder of `sweeping` alone passes each index, once.
+            unsafe { self.ring.slots.drop_in_place(index) };
+        }
+    }
+}
+
+impl<T> Drop for Sweep<'_, T> {
+    fn drop(&mut self) {
+        // Nothing is left, unless an item's drop has just panicked.
+        self.drop_items();
+        // AcqRel: see `Ring::sweep`.
+        self.ring.accounting.sweeping.swap(false, Ordering::AcqRel);
+    }
+}
+
+impl<T> Drop for Ring<T> {
+    fn drop(&mut self) {
+        // Relaxed, here and below: whoever drops the ring is alone with it, by its Arc.
+        if !self.accounting.discarding.load(Ordering::Relaxed) {
+            let head = self.accounting.read.head.load(Ordering::Relaxed);
+            self.accounting.swept.store(head, Ordering::Relaxed);
+        }
+        self.sweep();
+    }
+}
+
+/// The producer's place in the ring.
+pub(crate) struct WriteCursor<T, W> {
+    /// Our own index; the published copy is never read back.
+    tail: usize,
+    /// Up to here items can be written without a look at the other side: the nearest of *full as
+    /// last seen*, *high mark as last seen* and, while told to stop, here and now.
+    limit: usize,
+    /// The same in weight: what is lighter than this leaves the length below the high mark.
+    room: usize,
+    /// The weight of all items written; unused where items are counted.
+    written: usize,
+    /// Copies of the consumer's numbers; may lag, and then only say *full* too early.
+    head_seen: usize,
+    consumed_seen: usize,
+    pub(crate) level: Level,
+    weigh: W,
+    accounting: Arc<Accounting>,
+    ring: Arc<Ring<T>>,
+}
+
+impl<T, W: Weigh<T>> WriteCursor<T, W> {
+    /// What `item` counts, at most MAX_LENGTH.
+    #[inline(always)]
+    pub(crate) fn measure(&self, item: &T) -> usize {
+        if W::COUNTS_ITEMS {
+            1
+        } else {
+            self.weigh.weigh(item).min(MAX_LENGTH)
+        }
+    }
+
+    /// Whether an item of this weight fits, and leaves the length below the high mark, by what we
+    /// last saw: the one question on the fast path.
+    #[inline(always)]
+    fn fits(&self, weight: usize) -> bool {
+        self.tail != self.limit && (W::COUNTS_ITEMS || weight < self.room)
+    }
+
+    /// Writes an item if, by what we last saw, it fits and leaves the length below the high mark.
+    #[inline(always)]
+    pub(crate) fn push_below_mark(&mut self, item: T, weight: usize) -> Result<(), T> {
+        if self.fits(weight) {
+            self.put(item, weight);
+            Ok(())
+        } else {
+            Err(item)
+        }
+    }
+
+    /// Writes an item if the channel, as last seen, takes it at all; if not, the producer is told to
+    /// stop.
+    pub(crate) fn push(&mut self, item: T, weight: usize) -> Result<(), T> {
+        match self
+            .level
+            .admits(weight, self.len_seen(), self.slots_seen())
+        {
+            Ok(()) => {
+                self.put(item, weight);
+                Ok(())
+            }
+            Err(refusal) => {
+                self.stop(Some(refusal));
+                Err(item)
+            }
+        }
+    }
+
+    /// Writes an item into the next slot and publishes it. Only after `fits` or `admits`.
+    #[inline(always)]
+    fn put(&mut self, item: T, weight: usize) {
+        debug_assert!(self.slots_seen() < self.level.capacity, "no slot is free");
+        // SAFETY: tail - head_seen < capacity, which `fits` and `admits` both say (`set_limit`
+        // keeps `limit` within it), and head only grows: the slot at `tail` is free, and ours
+        // until `tail` is published.
+        unsafe { self.ring.slots.put(self.tail, item) };
+        if !W::COUNTS_ITEMS {
+            self.room = self.room.saturating_sub(weight);
+            self.written = self.written.wrapping_add(weight);
+            self.ring.slots.set_weight(self.tail, self.written);
+        }
+        self.tail = self.tail.wrapping_add(1);
+        self.publish();
+    }
+
+    #[inline(always)]
+    fn publish(&self) {
+        let write = &*self.accounting.write;
+        if !W::COUNTS_ITEMS {
+            // Relaxed: ordered before `tail`.
+            write.written.store(self.written, Ordering::Relaxed);
+        }
+        // Release: pairs with the Acquire loads of `tail` in ReadCursor::look and
+        // Accounting::has_items_at; the item is in its slot.
+        write.tail.store(self.tail, Ordering::Release);
+    }
+
+    /// Looks at the other side, and at whether that is a drain.
+    pub(crate) fn look(&mut self) {
+        self.head_seen = self.head();
+        if !W::COUNTS_ITEMS {
+            self.consumed_seen = self.consumed();
+        }
+        self.accounting.write.peak.raise(self.len_seen());
+        self.find_drain(self.len_seen(), self.slots_seen());
+        self.set_limit();
+    }
+
+    #[inline]
+    fn head(&self) -> usize {
+        // Acquire: pairs with the Release store in ReadCursor::publish; the freed slots are free.
+        self.accounting.read.head.load(Ordering::Acquire)
+    }
+
+    #[inline]
+    fn consumed(&self) -> usize {
+        // Relaxed: may be newer than the `head` we have, and is then the better answer.
+        self.accounting.read.consumed.load(Ordering::Relaxed)
+    }
+
+    fn find_drain(&self, len: usize, slots: usize) {
+        if self.level.drain(len, slots) {
+            self.accounting.write.drains.bump();
+        }
+    }
+
+    fn set_limit(&mut self) {
+        if self.level.need_drain() {
+            // Told to stop: a drain is looked for before each write, so that none is missed.
+            self.limit = self.tail;
+            self.room = 0;
+            return;
+        }
+        let stop_at = self.level.marks.stop_at();
+        let slots = if W::COUNTS_ITEMS {
+            // The write at the limit is the one that reaches the mark. stop_at <= capacity.
+            stop_at - 1
+        } else {
+            self.room = stop_at.saturating_sub(self.len_seen());
+            self.level.capacity
+        };
+        // If there is more than that already (a mark was lowered), the limit is here and now.
+        let free = slots.saturating_sub(self.slots_seen());
+        self.limit = self.tail.wrapping_add(free);
+    }
+
+    /// The judgement on a write that did not surely stay below the mark: whether the length right
+    /// after it is at or above the high mark.
+    pub(crate) fn is_high(&mut self) -> bool {
+        let stop_at = self.level.marks.stop_at();
+        if self.len_seen() >= stop_at {
+            self.head_seen = self.head();
+            if !W::COUNTS_ITEMS {
+                self.consumed_seen = self.consumed();
+            }
+            self.accounting.write.peak.raise(self.len_seen());
+        }
+        let high = self.len_seen() >= stop_at;
+        if high {
+            self.stop(None);
+        } else {
+            self.set_limit();
+        }
+        high
+    }
+
+    fn stop(&mut self, refusal: Option<Refusal>) {
+        if self.level.stop(refusal) {
+            self.accounting.write.told_to_stop.bump();
+        }
+        self.set_limit();
+    }
+
+    /// Whether the producer was told to stop and has not been drained since, looked at afresh.
+    pub(crate) fn need_drain(&self) -> bool {
+        if self.level.need_drain() {
+            self.find_drain(self.len(), self.tail.wrapping_sub(self.head()));
+        }
+        self.level.need_drain()
+    }
+
+    /// The index that the consumer has to reach for a drain.
+    #[cfg(feature = "std")]
+    pub(crate) fn drain_index(&self) -> usize {
+        let target = self.level.drain_target();
+        let by_slots = |slots| self.tail.wrapping_sub(slots);
+        if W::COUNTS_ITEMS {
+            return by_slots(target.len.min(target.slots));
+        }
+        // The totals written by each item are in the slots, and ours to read: find the first item
+        // with which the weight still buffered falls to the target.
+        let (mut from, mut to) = (self.head_seen, self.tail);
+        while from != to {
+            let middle = from.wrapping_add(to.wrapping_sub(from) / 2);
+            if self.written.wrapping_sub(self.ring.slots.weight(middle)) <= target.len {
+                to = middle;
+            } else {
+                from = middle.wrapping_add(1);
+            }
+        }
+        // The consumer is past the item at `from` when its index is one more.
+        let behind = self.tail.wrapping_sub(from).saturating_sub(1);
+        by_slots(behind.min(target.slots))
+    }
+
+    /// What is buffered now, in the unit of the channel. Exact on this side: it can only fall.
+    pub(crate) fn len(&self) -> usize {
+        if W::COUNTS_ITEMS {
+            self.tail.wrapping_sub(self.head())
+        } else {
+            // Acquire: with the consumed weight comes the freed slot, as with `head`.
+            self.written
+                .wrapping_sub(self.accounting.read.consumed.load(Ordering::Acquire))
+        }
+    }
+
+    fn len_seen(&self) -> usize {
+        if W::COUNTS_ITEMS {
+            self.slots_seen()
+        } else {
+            self.written.wrapping_sub(self.consumed_seen)
+        }
+    }
+
+    #[inline(always)]
+    fn slots_seen(&self) -> usize {
+        self.tail.wrapping_sub(self.head_seen)
+    }
+
+    pub(crate) fn set_marks(&mut self, marks: Result<Marks, MarkError>) -> Result<(), MarkError> {
+        let marks = marks?;
+        self.level.marks = marks;
+        // Relaxed, both: copies for observers, numbers on their own.
+        self.accounting.high.store(marks.high, Ordering::Relaxed);
+        self.accounting.low.store(marks.low, Ordering::Relaxed);
+        self.set_limit();
+        Ok(())
+    }
+}
+
+impl<T, W> WriteCursor<T, W> {
+    /// Our own index: how far was written.
+    pub(crate) fn index(&self) -> usize {
+        self.tail
+    }
+
+    pub(crate) fn accounting(&self) -> &Arc<Accounting> {
+        &self.accounting
+    }
+
+    /// Drops what this end wrote at the moment the consumer went. Only after it is seen as gone.
+    pub(crate) fn sweep(&self) {
+        debug_assert!(self.accounting.discarding.load(Ordering::Relaxed));
+        self.ring.sweep();
+    }
+}
+
+/// The consumer's place in the ring.
+pub(crate) struct ReadCursor<T, W> {
+    /// Our own index; the published copy is never read back.
+    head: usize,
+    /// Copy of `tail`; may lag, and then only says *empty* too early.
+    tail_seen: usize,
+    /// The weight of all items read; unused where items are counted.
+    consumed: usize,
+    discarding: bool,
+    accounting: Arc<Accounting>,
+    ring: Arc<Ring<T>>,
+    weigh: PhantomData<fn(&T) -> W>,
+}
+
+impl<T, W: Weigh<T>> ReadCursor<T, W> {
+    /// Takes the next item, if by what we last saw there is one, and frees its slot.
+    #[inline(always)]
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        if !self.has_item() {
+            return None;
+        }
+        // SAFETY: head != tail_seen, which was published: the slot at `head` holds an item, and is
+        // ours until `head` is published.
+        let item = unsafe { self.ring.slots.take(self.head) };
+        if !W::COUNTS_ITEMS {
+            // The very number that was added at the write, whatever the item weighs by now.
+            self.consumed = self.ring.slots.weight(self.head);
+        }
+        self.head = self.head.wrapping_add(1);
+        self.publish();
+        Some(item)
+    }
+
+    #[inline(always)]
+    fn publish(&self) {
+        let read = &*self.accounting.read;
+        if !W::COUNTS_ITEMS {
+            // Release: pairs with the Acquire loads in Accounting::len and WriteCursor::len.
+            read.consumed.store(self.consumed, Ordering::Release);
+        }
+        // Release: pairs with the Acquire loads of `head` in WriteCursor::head and in Accounting;
+        // the slot is free.
+        read.head.store(self.head, Ordering::Release);
+    }
+
+    /// Looks at the other side; returns whether there is an item.
+    pub(crate) fn look(&mut self) -> bool {
+        let write = &*self.accounting.write;
+        // Acquire: pairs with the Release store in WriteCursor::publish; the items are there.
+        self.tail_seen = write.tail.load(Ordering::Acquire);
+        let len = if W::COUNTS_ITEMS {
+            self.tail_seen.wrapping_sub(self.head)
+        } else {
+            // Relaxed: not older than `tail_seen`, and none of that was consumed.
+            let written = write.written.load(Ordering::Relaxed);
+            written.wrapping_sub(self.consumed)
+        };
+        self.accounting.read.peak.raise(len);
+        self.has_item()
+    }
+}
+
+impl<T, W> ReadCursor<T, W> {
+    /// Whether an item is there, by what we last saw.
+    #[inline(always)]
+    pub(crate) fn has_item(&self) -> bool {
+        self.head != self.tail_seen
+    }
+
+    /// The next item, by what we last saw.
+    pub(crate) fn peek(&self) -> Option<&T> {
+        self.has_item().then(|| {
+            // SAFETY: as in `pop`; the reference borrows the cursor, so that nothing can be
+            // popped while it lives.
+            unsafe { self.ring.slots.get(self.head) }
+        })
+    }
+
+    /// Our own index: how far was read.
+    pub(crate) fn index(&self) -> usize {
+        self.head
+    }
+
+    /// Says that nothing will be read any more, so that `sweep` may drop what is left.
+    ///
+    /// `head` stays where it is: what is dropped was not consumed, and does not finish the stream.
+    pub(crate) fn stop_reading(&mut self) {
+        if !self.discarding {
+            self.discarding = true;
+            self.tail_seen = self.head;
+            // Relaxed, both: read after the end that reads them has seen this end as gone
+            // (Acquire, in `shared.rs`), or when it is alone with the ring.
+            self.accounting.swept.store(self.head, Ordering::Relaxed);
+            self.accounting.discarding.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Drops what is buffered. Only after `stop_reading`.
+    pub(crate) fn sweep(&self) {
+        debug_assert!(self.discarding);
+        self.ring.sweep();
+    }
+}

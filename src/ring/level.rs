@@ -1,0 +1,273 @@
+//! How full is too full, and how empty is empty enough: plain arithmetic on marks and lengths.
+//!
+//! Knows nothing of slots, indices or the other thread. Lengths are in items, bytes, or whatever
+//! the channel weighs.
+#![forbid(unsafe_code)]
+
+use crate::error::MarkError;
+use core::cell::Cell;
+
+/// The greatest length there can be, and so the greatest weight of one item: `desired_size` is
+/// signed, and the sum of two lengths does not overflow.
+pub(crate) const MAX_LENGTH: usize = isize::MAX as usize;
+
+/// The two marks. `low <= high`, and `high` does not pass what the channel can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Marks {
+    pub(crate) high: usize,
+    pub(crate) low: usize,
+    /// The low mark was never chosen: it stays half of the high mark.
+    low_is_default: bool,
+}
+
+/// The greatest length that a channel can reach, in the unit of its length, and what limits it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Most {
+    /// As many items as there are slots.
+    Slots(usize),
+    /// The limit of a weighted channel; `MAX_LENGTH` if none was chosen.
+    Limit(usize),
+}
+
+impl Marks {
+    pub(crate) fn new(high: usize, low: Option<usize>, most: Most) -> Result<Self, MarkError> {
+        let marks = Self {
+            high,
+            low: low.unwrap_or(high / 2),
+            low_is_default: low.is_none(),
+        };
+        if marks.low > high {
+            return Err(MarkError::LowAboveHigh {
+                low: marks.low,
+                high,
+            });
+        }
+        match most {
+            Most::Slots(capacity) if high > capacity => {
+                Err(MarkError::HighAboveCapacity { high, capacity })
+            }
+            Most::Limit(limit) if high > limit => Err(MarkError::HighAboveLimit { high, limit }),
+            _ => Ok(marks),
+        }
+    }
+
+    pub(crate) fn with_high(self, high: usize, most: Most) -> Result<Self, MarkError> {
+        Self::new(high, (!self.low_is_default).then_some(self.low), most)
+    }
+
+    pub(crate) fn with_low(self, low: usize, most: Most) -> Result<Self, MarkError> {
+        Self::new(self.high, Some(low), most)
+    }
+
+    /// The length from which a write says stop. A mark of 0 acts like 1, as an empty channel never
+    /// says stop.
+    #[inline]
+    pub(crate) fn stop_at(self) -> usize {
+        self.high.max(1)
+    }
+
+    /// Mark minus length: how much more is welcome, negative when there is too much.
+    pub(crate) fn desired_size(self, len: usize) -> isize {
+        // Both are at most MAX_LENGTH, so neither cast nor difference overflows.
+        debug_assert!(self.high <= MAX_LENGTH && len <= MAX_LENGTH);
+        self.high as isize - len as isize
+    }
+}
+
+/// What a producer that was told to stop waits for: a drain is when the length has fallen to
+/// `len`, and at most `slots` slots are in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DrainTarget {
+    pub(crate) len: usize,
+    pub(crate) slots: usize,
+}
+
+/// Why an item was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// No slot is free.
+    Slots,
+    /// The item would pass the limit of a weighted channel.
+    Weight(usize),
+}
+
+/// The producer's side of flow control: the marks, and whether it was told to stop.
+#[derive(Debug)]
+pub(crate) struct Level {
+    pub(crate) marks: Marks,
+    pub(crate) most: Most,
+    pub(crate) capacity: usize,
+    /// *Need drain*: told to stop, not drained since. A Cell, as merely asking may find a drain.
+    need_drain: Cell<bool>,
+    /// The item whose refusal was the last word to the producer: a drain that left no room for it
+    /// would send the producer in circles.
+    refusal: Cell<Option<Refusal>>,
+}
+
+impl Level {
+    pub(crate) fn new(marks: Marks, most: Most, capacity: usize) -> Self {
+        Self {
+            marks,
+            most,
+            capacity,
+            need_drain: Cell::new(false),
+            refusal: Cell::new(None),
+        }
+    }
+
+    pub(crate) fn need_drain(&self) -> bool {
+        self.need_drain.get()
+    }
+
+    /// The greatest length that a write may leave.
+    pub(crate) fn limit(&self) -> usize {
+        match self.most {
+            Most::Slots(limit) | Most::Limit(limit) => limit,
+        }
+    }
+
+    /// Whether an item of `weight` may go into a channel of `len` in `slots` slots.
+    pub(crate) fn admits(&self, weight: usize, len: usize, slots: usize) -> Result<(), Refusal> {
+        if slots >= self.capacity {
+            return Err(Refusal::Slots);
+        }
+        // An empty channel takes anything, or an item above the limit could never go through.
+        if slots > 0 && len + weight > self.limit() {
+            return Err(Refusal::Weight(weight));
+        }
+        Ok(())
+    }
+
+    /// Tells the producer to stop; returns whether that is news.
+    pub(crate) fn stop(&self, refusal: Option<Refusal>) -> bool {
+        self.refusal.set(refusal);
+        !self.need_drain.replace(true)
+    }
+
+    /// Ends *need drain* if the channel has drained; returns whether it did so now.
+    pub(crate) fn drain(&self, len: usize, slots: usize) -> bool {
+        let target = self.drain_target();
+        let drained = self.need_drain.get() && len <= target.len && slots <= target.slots;
+        if drained {
+            self.need_drain.set(false);
+            self.refusal.set(None);
+        }
+        drained
+    }
+
+    /// How far the channel must empty for a drain: to the low mark, and far enough to take the item
+    /// that was refused.
+    pub(crate) fn drain_target(&self) -> DrainTarget {
+        let low = self.marks.low;
+        match self.refusal.get() {
+            None => DrainTarget {
+                len: low,
+                slots: self.capacity,
+            },
+            // Slots have a low mark too, half of them, so that one wake-up pays for many items.
+            // Where they are what is counted, the marks have the say.
+            Some(Refusal::Slots) => DrainTarget {
+                len: low,
+                slots: match self.most {
+                    Most::Slots(capacity) => capacity - 1,
+                    Most::Limit(_) => self.capacity / 2,
+                },
+            },
+            Some(Refusal::Weight(weight)) => DrainTarget {
+                len: low.min(self.limit().saturating_sub(weight)),
+                // What is above the limit goes into an empty channel only, and one that holds
+                // items of weight 0 is not empty.
+                slots: if weight > self.limit() {
+                    0
+                } else {
+                    self.capacity
+                },
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(high: usize, low: Option<usize>, capacity: usize) -> Result<Marks, MarkError> {
+        Marks::new(high, low, Most::Slots(capacity))
+    }
+
+    #[test]
+    fn the_low_mark_is_half_of_the_high_mark_until_it_is_chosen() {
+        let most = Most::Slots(100);
+        let marks = items(16, None, 100).unwrap();
+        assert_eq!(marks.low, 8);
+        assert_eq!(marks.with_high(60, most).unwrap().low, 30);
+        let chosen = marks.with_low(3, most).unwrap();
+        assert_eq!(chosen.with_high(60, most).unwrap().low, 3);
+    }
+
+    #[test]
+    fn marks_that_contradict_each_other_are_refused_with_the_numbers() {
+        assert_eq!(
+            items(4, Some(5), 8),
+            Err(MarkError::LowAboveHigh { low: 5, high: 4 })
+        );
+        assert_eq!(
+            items(9, None, 8),
+            Err(MarkError::HighAboveCapacity {
+                high: 9,
+                capacity: 8
+            })
+        );
+        assert_eq!(
+            Marks::new(9, None, Most::Limit(8)),
+            Err(MarkError::HighAboveLimit { high: 9, limit: 8 })
+        );
+        assert!(items(8, Some(8), 8).is_ok());
+    }
+
+    #[test]
+    fn a_mark_of_zero_never_stops_an_empty_channel() {
+        assert_eq!(items(0, None, 1).unwrap().stop_at(), 1);
+    }
+
+    #[test]
+    fn desired_size_goes_below_zero_when_there_is_too_much() {
+        let marks = items(4, None, 8).unwrap();
+        assert_eq!(marks.desired_size(0), 4);
+        assert_eq!(marks.desired_size(7), -3);
+    }
+
+    #[test]
+    fn a_stop_is_news_once_and_a_drain_ends_it_at_the_low_mark() {
+        let level = Level::new(items(4, Some(1), 8).unwrap(), Most::Slots(8), 8);
+        assert!(!level.drain(0, 0), "nothing to drain before a stop");
+        assert!(level.stop(None));
+        assert!(!level.stop(None));
+        assert!(!level.drain(2, 2));
+        assert!(level.drain(1, 1));
+        assert!(!level.need_drain());
+        assert!(!level.drain(0, 0), "one drain for one stop");
+    }
+
+    #[test]
+    fn a_drain_leaves_room_for_what_was_refused_even_if_the_low_mark_is_the_capacity() {
+        let level = Level::new(items(2, Some(2), 2).unwrap(), Most::Slots(2), 2);
+        assert_eq!(level.admits(1, 2, 2), Err(Refusal::Slots));
+        level.stop(Some(Refusal::Slots));
+        assert!(!level.drain(2, 2));
+        assert!(level.drain(1, 1));
+    }
+
+    #[test]
+    fn an_item_above_the_limit_waits_for_an_empty_channel() {
+        let most = Most::Limit(10);
+        let level = Level::new(Marks::new(8, Some(6), most).unwrap(), most, 4);
+        assert_eq!(level.admits(11, 0, 0), Ok(()));
+        assert_eq!(level.admits(11, 0, 1), Err(Refusal::Weight(11)));
+        assert_eq!(level.admits(6, 5, 1), Err(Refusal::Weight(6)));
+        level.stop(Some(Refusal::Weight(6)));
+        assert_eq!(level.drain_target(), DrainTarget { len: 4, slots: 4 });
+        level.stop(Some(Refusal::Weight(11)));
+        assert_eq!(level.drain_target(), DrainTarget { len: 0, slots: 0 });
+    }
+}

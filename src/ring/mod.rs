@@ -1,0 +1,206 @@
+//! The ring: slots, two indices, and how full it is.
+//!
+//! ```text
+//!              head            tail
+//!               v               v
+//!   | free | free | item | item | free | ...      storage: the next power of two
+//!               '---- length ---'
+//! ```
+//!
+//! The indices count items from 0 and wrap with the integer; a mask makes slots of them.
+//! **Invariant**: `tail - head <= capacity <= storage`; the slots from `head` up to `tail` hold items,
+//! which belong to the consumer; all others are uninitialised and belong to the producer. Each end
+//! keeps its own index in its cursor; the atomic is only the published copy.
+//!
+//! | word | written by | read by | orderings | handed over |
+//! |---|---|---|---|---|
+//! | `tail` | producer | consumer, observers | Release / Acquire | the item (and weight) in the slot |
+//! | `head` | consumer | producer, observers | Release / Acquire | the freed slot |
+//! | `written` | producer | both, observers | Relaxed, before `tail` | nothing: a sum, ordered by `tail` |
+//! | `consumed` | consumer | producer, observers | Release / Acquire | that `written` is not behind it |
+//! | `sweeping` | whoever sweeps | the same | AcqRel swap, both ways | `swept`, and the loser's `tail` |
+//! | `swept` | who holds `sweeping` | the same | Relaxed | nothing: guarded by `sweeping` |
+//! | `discarding` | consumer, once | `Ring::drop` | Relaxed | nothing: ordered by the `Arc` |
+
+pub(crate) mod cursor;
+pub(crate) mod level;
+mod slots;
+
+pub(crate) use cursor::{ReadCursor, WriteCursor};
+pub(crate) use level::{Marks, Most, MAX_LENGTH};
+
+use crate::sync::{AtomicBool, AtomicUsize, Counter, Ordering};
+use crossbeam_utils::CachePadded;
+
+/// What the producer publishes, on a cache line that only it writes.
+#[derive(Debug)]
+struct Written {
+    /// The index of the next item to be written.
+    tail: AtomicUsize,
+    /// The weight of all items ever written; stays 0 where items are counted.
+    written: AtomicUsize,
+    peak: Counter,
+    told_to_stop: Counter,
+    drains: Counter,
+}
+
+/// What the consumer publishes, on a cache line that only it writes.
+#[derive(Debug)]
+struct Consumed {
+    /// The index of the next item to be read.
+    head: AtomicUsize,
+    /// The weight of all items ever read; stays 0 where items are counted.
+    consumed: AtomicUsize,
+    peak: Counter,
+}
+
+/// The published numbers of a ring: knows nothing of the items' type, so that a third thread can
+/// hold it.
+#[derive(Debug)]
+pub(crate) struct Accounting {
+    write: CachePadded<Written>,
+    read: CachePadded<Consumed>,
+    /// The marks are changed by the producer alone; here are copies for everybody else.
+    high: AtomicUsize,
+    low: AtomicUsize,
+    pub(crate) capacity: usize,
+    most: Most,
+    /// The consumer has gone, or the producer has aborted: what is left is dropped from `swept` on.
+    discarding: AtomicBool,
+    swept: AtomicUsize,
+    sweeping: AtomicBool,
+    /// Where the indices began: 0, but for tests of their wrap-around.
+    start: usize,
+}
+
+impl Accounting {
+    fn new(marks: Marks, most: Most, capacity: usize, start: usize) -> Self {
+        Self {
+            write: CachePadded::new(Written {
+                tail: AtomicUsize::new(start),
+                written: AtomicUsize::new(start),
+                peak: Counter::new(),
+                told_to_stop: Counter::new(),
+                drains: Counter::new(),
+            }),
+            read: CachePadded::new(Consumed {
+                head: AtomicUsize::new(start),
+                consumed: AtomicUsize::new(start),
+                peak: Counter::new(),
+            }),
+            high: AtomicUsize::new(marks.high),
+            low: AtomicUsize::new(marks.low),
+            capacity,
+            most,
+            discarding: AtomicBool::new(false),
+            swept: AtomicUsize::new(start),
+            sweeping: AtomicBool::new(false),
+            start,
+        }
+    }
+
+    /// What is buffered, in the unit of the channel. A snapshot: exact at some moment of the call,
+    /// unless the consumer moves all the time; then within what the channel can hold.
+    pub(crate) fn len(&self) -> usize {
+        let (behind, ahead) = match self.most {
+            Most::Slots(_) => (&self.read.head, &self.write.tail),
+            Most::Limit(_) => (&self.read.consumed, &self.write.written),
+        };
+        // Acquire: pairs with the Release stores in ReadCursor::publish. The consumer had seen what
+        // it consumed as written, so that the load of `ahead` below cannot find less.
+        let mut seen = behind.load(Ordering::Acquire);
+        for _ in 0..4 {
+            // Acquire: keeps the second look at `behind` after this load. If that has not moved,
+            // the difference was the length when `ahead` was read.
+            let written = ahead.load(Ordering::Acquire);
+            let again = behind.load(Ordering::Acquire); // Acquire: as the first.
+            if again == seen {
+                return written.wrapping_sub(seen);
+            }
+            seen = again;
+        }
+        let written = ahead.load(Ordering::Acquire); // Acquire: as in the loop.
+        written.wrapping_sub(seen).min(match self.most {
+            Most::Slots(capacity) => capacity,
+            Most::Limit(limit) => limit,
+        })
+    }
+
+    /// Items written since the channel was made.
+    pub(crate) fn items_written(&self) -> usize {
+        // Acquire: whoever sees the count also sees `written` up to there.
+        self.write
+            .tail
+            .load(Ordering::Acquire)
+            .wrapping_sub(self.start)
+    }
+
+    /// Items read since the channel was made.
+    pub(crate) fn items_read(&self) -> usize {
+        // Acquire: pairs with ReadCursor::publish, as in `len`.
+        self.read
+            .head
+            .load(Ordering::Acquire)
+            .wrapping_sub(self.start)
+    }
+
+    /// Weight written since the channel was made; where items are counted, their number.
+    pub(crate) fn weight_written(&self) -> usize {
+        match self.most {
+            Most::Slots(_) => self.items_written(),
+            // Acquire: as in `len`.
+            Most::Limit(_) => self
+                .write
+                .written
+                .load(Ordering::Acquire)
+                .wrapping_sub(self.start),
+        }
+    }
+
+    /// Weight read since the channel was made; where items are counted, their number.
+    pub(crate) fn weight_read(&self) -> usize {
+        match self.most {
+            Most::Slots(_) => self.items_read(),
+            // Acquire: as in `len`.
+            Most::Limit(_) => self
+                .read
+                .consumed
+                .load(Ordering::Acquire)
+                .wrapping_sub(self.start),
+        }
+    }
+
+    /// The greatest length that either side has seen; never more than there was.
+    pub(crate) fn peak(&self) -> usize {
+        self.write.peak.get().max(self.read.peak.get())
+    }
+
+    pub(crate) fn told_to_stop(&self) -> usize {
+        self.write.told_to_stop.get()
+    }
+
+    pub(crate) fn drains(&self) -> usize {
+        self.write.drains.get()
+    }
+
+    pub(crate) fn high(&self) -> usize {
+        self.high.load(Ordering::Relaxed) // Relaxed: a number on its own.
+    }
+
+    pub(crate) fn low(&self) -> usize {
+        self.low.load(Ordering::Relaxed) // Relaxed: a number on its own.
+    }
+
+    /// Whether the consumer has taken everything up to `index`, the producer's last.
+    pub(crate) fn consumed_up_to(&self, index: usize) -> bool {
+        // Acquire: pairs with the Release store in ReadCursor::publish; what the consumer did
+        // before it took the last item is visible to whoever learns of the finish.
+        self.read.head.load(Ordering::Acquire) == index
+    }
+
+    /// Whether anything was written from `index`, the consumer's next, on.
+    pub(crate) fn has_items_at(&self, index: usize) -> bool {
+        // Acquire: pairs with the Release store in WriteCursor::publish.
+        self.write.tail.load(Ordering::Acquire) != index
+    }
+}

@@ -1,0 +1,172 @@
+//! Memory: the only place that reads and writes raw slots.
+//!
+//! Knows nothing of heads, tails or marks: which slot holds an item is the callers' promise, which
+//! `cursor.rs` keeps. Indices run on for ever and wrap; a mask makes slots of them.
+
+use crate::{
+    error::BuildError,
+    sync::{AtomicUsize, Ordering},
+};
+use alloc::{boxed::Box, vec::Vec};
+use core::{cell::UnsafeCell, mem::MaybeUninit};
+
+/// The slots for the items, and for weighted channels a parallel array of weights.
+///
+/// The weights lie beside the items, not among them, so that neighbouring items stay a slice.
+pub(crate) struct Slots<T> {
+    memory: Box<[UnsafeCell<MaybeUninit<T>>]>,
+    weights: Box<[AtomicUsize]>,
+    shadow: shadow::Shadow,
+    mask: usize,
+}
+
+// SAFETY: Slots hands out items, and references to them, only through unsafe methods, whose
+// callers promise that each slot is touched by one thread at a time; then moving items between
+// threads is all that is asked of T.
+unsafe impl<T: Send> Send for Slots<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Slots<T> {}
+
+/// The most slots a channel may have: distances between indices stay below half of their range,
+/// so that wrapping comparisons are unambiguous, and the next power of two exists.
+pub(crate) const MAX_CAPACITY: usize = (usize::MAX >> 2) + 1;
+
+impl<T> Slots<T> {
+    /// Memory for at least `capacity` items: the next power of two, as the index is masked.
+    pub(crate) fn new(capacity: usize, weighted: bool) -> Result<Self, BuildError> {
+        debug_assert!(capacity > 0);
+        if capacity > MAX_CAPACITY {
+            return Err(BuildError::CapacityTooLarge {
+                capacity,
+                max: MAX_CAPACITY,
+            });
+        }
+        let count = capacity.next_power_of_two();
+        let no_memory = |_| BuildError::OutOfMemory {
+            capacity,
+            item_size: core::mem::size_of::<T>(),
+        };
+
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(count).map_err(no_memory)?;
+        // SAFETY: the memory is reserved, and an UnsafeCell<MaybeUninit<T>> needs no initialisation.
+        unsafe { memory.set_len(count) };
+
+        let mut weights = Vec::new();
+        if weighted {
+            weights.try_reserve_exact(count).map_err(no_memory)?;
+            weights.resize_with(count, || AtomicUsize::new(0));
+        }
+
+        Ok(Self {
+            memory: memory.into_boxed_slice(),
+            weights: weights.into_boxed_slice(),
+            shadow: shadow::Shadow::new(count),
+            mask: count - 1,
+        })
+    }
+
+    #[inline(always)]
+    fn slot(&self, index: usize) -> *mut T {
+        // SAFETY: mask is memory.len() - 1, so the masked index is within bounds.
+        let cell = unsafe { self.memory.get_unchecked(index & self.mask) };
+        cell.get().cast()
+    }
+
+    /// Moves `item` into the slot at `index`.
+    ///
+    /// # Safety
+    ///
+    /// The slot holds no item, and no other thread touches it until the index is published.
+    #[inline(always)]
+    pub(crate) unsafe fn put(&self, index: usize, item: T) {
+        self.shadow.write(index & self.mask);
+        // SAFETY: the pointer is in bounds and aligned; the caller promises that it is ours.
+        unsafe { self.slot(index).write(item) }
+    }
+
+    /// Moves the item out of the slot at `index`.
+    ///
+    /// # Safety
+    ///
+    /// The slot holds an item, which is not used again, and no other thread touches the slot.
+    #[inline(always)]
+    pub(crate) unsafe fn take(&self, index: usize) -> T {
+        self.shadow.write(index & self.mask);
+        // SAFETY: the caller promises that the slot is initialised and ours.
+        unsafe { self.slot(index).read() }
+    }
+
+    /// Borrows the item in the slot at `index`.
+    ///
+    /// # Safety
+    ///
+    /// The slot holds an item, and nothing takes or overwrites it while the reference lives.
+    #[inline(always)]
+    pub(crate) unsafe fn get(&self, index: usize) -> &T {
+        self.shadow.read(index & self.mask);
+        // SAFETY: the caller promises that the slot is initialised and stays so.
+        unsafe { &*self.slot(index) }
+    }
+
+    /// Drops the item in the slot at `index` where it lies.
+    ///
+    /// # Safety
+    ///
+    /// As for [`take`](Self::take).
+    pub(crate) unsafe fn drop_in_place(&self, index: usize) {
+        self.shadow.write(index & self.mask);
+        // SAFETY: the caller promises that the slot is initialised, ours, and not used again.
+        unsafe { self.slot(index).drop_in_place() }
+    }
+
+    /// Notes the total weight written up to and with the item at `index`. Weighted channels only.
+    #[inline(always)]
+    pub(crate) fn set_weight(&self, index: usize, total: usize) {
+        // Relaxed: handed over with the item, by the Release store of the index.
+        self.weights[index & self.mask].store(total, Ordering::Relaxed);
+    }
+
+    /// What [`set_weight`](Self::set_weight) noted.
+    #[inline(always)]
+    pub(crate) fn weight(&self, index: usize) -> usize {
+        // Relaxed: as in `set_weight`; the reader has acquired the index.
+        self.weights[index & self.mask].load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(not(all(loom, feature = "loom")))]
+mod shadow {
+    /// Outside a model the slots need no shadow.
+    pub(super) struct Shadow;
+
+    impl Shadow {
+        pub(super) fn new(_count: usize) -> Self {
+            Self
+        }
+        #[inline(always)]
+        pub(super) fn write(&self, _slot: usize) {}
+        #[inline(always)]
+        pub(super) fn read(&self, _slot: usize) {}
+    }
+}
+
+#[cfg(all(loom, feature = "loom"))]
+mod shadow {
+    use loom::cell::UnsafeCell;
+
+    /// One loom cell beside each slot, touched with it: loom then sees each race on plain memory.
+    pub(super) struct Shadow(Box<[UnsafeCell<()>]>);
+
+    impl Shadow {
+        pub(super) fn new(count: usize) -> Self {
+            Self((0..count).map(|_| UnsafeCell::new(())).collect())
+        }
+        pub(super) fn write(&self, slot: usize) {
+            self.0[slot].with_mut(|_| ());
+        }
+        pub(super) fn read(&self, slot: usize) {
+            self.0[slot].with(|_| ());
+        }
+    }
+}

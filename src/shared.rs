@@ -1,0 +1,169 @@
+//! What both ends hold: the published numbers, the two gates, and how each side ended.
+//!
+//! | word | written by | read by | orderings | handed over |
+//! |---|---|---|---|---|
+//! | `producer` | producer | consumer, observers | Release / Acquire | all that was written before; the reason of an abort |
+//! | notes at `readable` | consumer | producer, observers | Release / Acquire (`wait`) | where sweeping begins; the reason of a cancel |
+//! | note at `writable` | producer | consumer | Release / Acquire (`wait`) | as `producer`; says "look there" to the fast path |
+//!
+//! Knows nothing of the items' type, so that a third thread can hold it.
+#![forbid(unsafe_code)]
+
+use crate::{
+    error::Reason,
+    ring::Accounting,
+    sync::{Arc, AtomicU8, Ordering},
+    wait::{Gate, FIRST_NOTE},
+};
+use alloc::boxed::Box;
+use crossbeam_utils::atomic::AtomicCell;
+
+/// The consumer's note: it takes no more items.
+const REFUSING: usize = FIRST_NOTE;
+/// The consumer's note: it is gone, what is buffered will not be read.
+const GONE: usize = FIRST_NOTE << 1;
+/// The producer's note: it has aborted.
+const ABORTED: usize = FIRST_NOTE;
+
+/// Where the producer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum ProducerState {
+    Open,
+    /// Knows that the consumer takes no more, and so has written its last item.
+    Told,
+    Ended,
+    Abandoned,
+    Aborted,
+}
+
+impl ProducerState {
+    fn from_u8(state: u8) -> Self {
+        const ALL: [ProducerState; 5] = [
+            ProducerState::Open,
+            ProducerState::Told,
+            ProducerState::Ended,
+            ProducerState::Abandoned,
+            ProducerState::Aborted,
+        ];
+        ALL[usize::from(state)]
+    }
+}
+
+/// A reason on its way from one end to the other: written before the state that announces it.
+struct Mailbox(AtomicCell<Option<Box<Reason>>>);
+
+impl Mailbox {
+    fn new() -> Self {
+        Self(AtomicCell::new(None))
+    }
+
+    fn put(&self, reason: Reason) {
+        self.0.store(Some(Box::new(reason)));
+    }
+
+    /// Reads the reason and leaves it there. Only the one end that it is addressed to does so.
+    fn read(&self) -> Option<Reason> {
+        let reason = self.0.take();
+        let copy = reason.as_deref().cloned();
+        self.0.store(reason);
+        copy
+    }
+}
+
+pub(crate) struct Shared {
+    pub(crate) accounting: Arc<Accounting>,
+    /// Where the consumer waits for data, and leaves word that it takes no more.
+    pub(crate) readable: Gate,
+    /// Where the producer waits for drain, and leaves word that it has aborted.
+    pub(crate) writable: Gate,
+    producer: AtomicU8,
+    abort_reason: Mailbox,
+    cancel_reason: Mailbox,
+}
+
+impl Shared {
+    pub(crate) fn new(accounting: Arc<Accounting>, start: usize, fenced: bool) -> Self {
+        Self {
+            accounting,
+            readable: Gate::new(start, fenced),
+            writable: Gate::new(start, fenced),
+            producer: AtomicU8::new(ProducerState::Open as u8),
+            abort_reason: Mailbox::new(),
+            cancel_reason: Mailbox::new(),
+        }
+    }
+
+    /// For anyone: where the producer stands.
+    pub(crate) fn producer_state(&self) -> ProducerState {
+        // Acquire: pairs with the Release in `set_producer_state`; a look at `tail` after this
+        // finds everything that was written before the end.
+        ProducerState::from_u8(self.producer.load(Ordering::Acquire))
+    }
+
+    /// For the producer: moves on to `state`, and wakes the consumer, which may wait for it.
+    pub(crate) fn set_producer_state(&self, state: ProducerState) {
+        // Release: pairs with the Acquire in `producer_state`.
+        self.producer.store(state as u8, Ordering::Release);
+        self.readable.ring();
+    }
+
+    /// For the producer: gives up.
+    pub(crate) fn abort(&self, reason: Reason) {
+        self.abort_reason.put(reason);
+        self.writable.leave_note(ABORTED);
+        self.set_producer_state(ProducerState::Aborted);
+    }
+
+    /// For the consumer: whether the producer has given up.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.writable.notes() & ABORTED != 0
+    }
+
+    /// For the consumer, after `is_aborted`: why.
+    pub(crate) fn abort_reason(&self) -> Reason {
+        self.abort_reason
+            .read()
+            .expect("the reason is put there before the abort is announced")
+    }
+
+    /// For the consumer: takes no more items, and wakes the producer, which may wait for drain.
+    pub(crate) fn refuse(&self) {
+        self.readable.leave_note(REFUSING);
+        self.writable.ring();
+    }
+
+    /// For the consumer: goes. Only after `ReadCursor::stop_reading`.
+    pub(crate) fn leave(&self, reason: Option<Reason>) {
+        if let Some(reason) = reason {
+            self.cancel_reason.put(reason);
+        }
+        self.readable.leave_note(REFUSING | GONE);
+        self.writable.ring();
+    }
+
+    /// For the producer and observers: whether the consumer takes no more items.
+    pub(crate) fn is_refusing(&self) -> bool {
+        self.readable.notes() & REFUSING != 0
+    }
+
+    /// For the producer and observers: whether the consumer has gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.readable.notes() & GONE != 0
+    }
+
+    /// For the producer, or the `Finish` that it left: why the consumer went, if it said so.
+    pub(crate) fn cancel_reason(&self) -> Option<Reason> {
+        // The reason is put there before the note, which has to be seen first.
+        self.is_gone().then(|| self.cancel_reason.read()).flatten()
+    }
+
+    /// For anyone: what is buffered and may still be read. What a dead end left behind is not.
+    pub(crate) fn len(&self) -> usize {
+        if self.is_gone() || self.is_aborted() {
+            0
+        } else {
+            self.accounting.len()
+        }
+    }
+}

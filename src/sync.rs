@@ -1,0 +1,248 @@
+//! Atomics, locks and time: the real ones, or loom's in a model.
+//!
+//! The only file that knows which of the two it is; everything else imports from here.
+#![forbid(unsafe_code)]
+
+#[cfg(all(loom, feature = "loom"))]
+pub(crate) use loom::sync::{
+    atomic::{fence, AtomicBool, AtomicU8, AtomicUsize, Ordering},
+    Arc,
+};
+
+#[cfg(not(all(loom, feature = "loom")))]
+pub(crate) use {
+    alloc::sync::Arc,
+    core::sync::atomic::{fence, AtomicBool, AtomicU8, AtomicUsize, Ordering},
+};
+
+#[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
+pub(crate) use core::hint::spin_loop;
+#[cfg(all(loom, feature = "loom"))]
+pub(crate) use loom::hint::spin_loop;
+
+/// Whether this build is a model.
+#[cfg(feature = "std")]
+pub(crate) const MODEL: bool = cfg!(all(loom, feature = "loom"));
+
+/// The light half of the asymmetric barrier: keeps the compiler from moving the announcement's
+/// load above the publication's store; the processor is dealt with by `wait::barrier::heavy`.
+///
+/// loom has no membarrier, so that a model uses what the pair is equivalent to: a full fence on
+/// both sides.
+#[inline(always)]
+pub(crate) fn light_barrier() {
+    #[cfg(all(loom, feature = "loom"))]
+    fence(Ordering::SeqCst);
+    #[cfg(not(all(loom, feature = "loom")))]
+    core::sync::atomic::compiler_fence(Ordering::SeqCst);
+}
+
+/// A statistic with one writer, read by anyone.
+///
+/// It orders nothing and no decision hangs on it, so it is never loom's: a model need not branch
+/// on it.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(core::sync::atomic::AtomicUsize);
+
+impl Counter {
+    pub(crate) const fn new() -> Self {
+        Self(core::sync::atomic::AtomicUsize::new(0))
+    }
+
+    pub(crate) fn get(&self) -> usize {
+        // Relaxed: a statistic, paired with nothing.
+        self.0.load(core::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Adds one. Only the counter's one writer calls this.
+    pub(crate) fn bump(&self) {
+        // Relaxed: one writer, so no read-modify-write is needed.
+        self.0.store(
+            self.get().wrapping_add(1),
+            core::sync::atomic::Ordering::Relaxed,
+        );
+    }
+
+    /// Raises the counter to `value`. Only the counter's one writer calls this.
+    pub(crate) fn raise(&self, value: usize) {
+        if value > self.get() {
+            // Relaxed: as in `bump`.
+            self.0.store(value, core::sync::atomic::Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+pub(crate) use locks::{Condvar, Mutex};
+#[cfg(feature = "std")]
+pub(crate) use time::Deadline;
+#[cfg(feature = "std")]
+pub use time::Instant;
+
+#[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
+mod locks {
+    pub(crate) use parking_lot::{Mutex, MutexGuard};
+
+    /// `parking_lot`'s, in the shape that loom's can be given too: guards by value.
+    #[derive(Debug, Default)]
+    pub(crate) struct Condvar(parking_lot::Condvar);
+
+    impl Condvar {
+        pub(crate) fn notify_one(&self) {
+            self.0.notify_one();
+        }
+
+        /// Waits, at most until `deadline`. Wakes up spuriously now and then.
+        pub(crate) fn wait<'a, T>(
+            &self,
+            mut guard: MutexGuard<'a, T>,
+            deadline: &super::Deadline,
+        ) -> MutexGuard<'a, T> {
+            match deadline.instant() {
+                Some(instant) => {
+                    self.0.wait_until(&mut guard, instant);
+                }
+                None => self.0.wait(&mut guard),
+            }
+            guard
+        }
+    }
+}
+
+#[cfg(all(loom, feature = "loom"))]
+mod locks {
+    pub(crate) use loom::sync::MutexGuard;
+
+    /// loom's, with `parking_lot`'s infallible `lock`.
+    #[derive(Debug)]
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().expect("a model does not poison its locks")
+        }
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct Condvar(loom::sync::Condvar);
+
+    impl Default for Condvar {
+        fn default() -> Self {
+            Self(loom::sync::Condvar::new())
+        }
+    }
+
+    impl Condvar {
+        pub(crate) fn notify_one(&self) {
+            self.0.notify_one();
+        }
+
+        pub(crate) fn wait<'a, T>(
+            &self,
+            guard: MutexGuard<'a, T>,
+            deadline: &super::Deadline,
+        ) -> MutexGuard<'a, T> {
+            // There is no time in a model: a deadline is a coin that falls when the waiter is
+            // about to sleep. As the other threads may have run any distance by then, this is as
+            // general as giving up at any moment of the sleep.
+            if deadline.has_passed() {
+                guard
+            } else {
+                self.0
+                    .wait(guard)
+                    .expect("a model does not poison its locks")
+            }
+        }
+    }
+}
+
+#[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
+mod time {
+    use std::time::Duration;
+    pub use std::time::Instant;
+
+    /// When to give up waiting: at an instant, or never.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Deadline(Option<Instant>);
+
+    impl Deadline {
+        pub(crate) const NEVER: Self = Self(None);
+
+        pub(crate) fn at(instant: Instant) -> Self {
+            Self(Some(instant))
+        }
+
+        /// A timeout too far away for the clock is no deadline at all.
+        pub(crate) fn after(timeout: Duration) -> Self {
+            Self(Instant::now().checked_add(timeout))
+        }
+
+        pub(crate) fn instant(&self) -> Option<Instant> {
+            self.0
+        }
+
+        pub(crate) fn has_passed(&self) -> bool {
+            self.0.map_or(false, |instant| Instant::now() >= instant)
+        }
+
+        /// The earlier of this deadline and `timeout` from now.
+        pub(crate) fn at_most(&self, timeout: Duration) -> Self {
+            let soon = Self::after(timeout);
+            match (self.0, soon.0) {
+                (Some(a), Some(b)) => Self(Some(a.min(b))),
+                (a, b) => Self(a.or(b)),
+            }
+        }
+    }
+}
+
+#[cfg(all(loom, feature = "loom"))]
+mod time {
+    use std::time::Duration;
+
+    /// A model's deadline: passes when the model says so, and is noticed at some time after.
+    #[derive(Clone, Debug)]
+    pub struct Instant(loom::sync::Arc<loom::sync::atomic::AtomicBool>);
+
+    impl Instant {
+        /// A deadline that has not passed.
+        #[allow(clippy::new_without_default)]
+        pub fn new() -> Self {
+            Self(loom::sync::Arc::new(loom::sync::atomic::AtomicBool::new(
+                false,
+            )))
+        }
+
+        /// Lets the deadline pass. A waiter may still read the old value: it is a coin.
+        pub fn pass(&self) {
+            // Relaxed: nothing is handed over with it.
+            self.0.store(true, loom::sync::atomic::Ordering::Relaxed);
+        }
+    }
+
+    #[derive(Clone, Debug)]
+    pub(crate) struct Deadline(Option<Instant>);
+
+    impl Deadline {
+        pub(crate) const NEVER: Self = Self(None);
+
+        pub(crate) fn at(instant: Instant) -> Self {
+            Self(Some(instant))
+        }
+
+        pub(crate) fn has_passed(&self) -> bool {
+            // Relaxed: pairs with nothing, see `pass`.
+            self.0
+                .as_ref()
+                .map_or(false, |i| i.0.load(loom::sync::atomic::Ordering::Relaxed))
+        }
+
+        pub(crate) fn at_most(&self, _timeout: Duration) -> Self {
+            self.clone()
+        }
+    }
+}

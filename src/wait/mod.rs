@@ -1,0 +1,284 @@
+//! Who sleeps, how the other side finds out, and how it is woken. Knows nothing of items.
+//!
+//! Each end has a [`Gate`], where it waits and where it leaves notes for the other side:
+//!
+//! ```text
+//!   sleeper                                   waker
+//!   leave a Waker in the slot                 publish the index
+//!   announce: wake_at = the index I wait for  light barrier
+//!   heavy barrier                             has the index passed wake_at?
+//!   look again: is it there?                  yes: take the Waker from the slot, wake it
+//!   no: sleep
+//! ```
+//!
+//! Either the waker sees the announcement or the sleeper sees the index: the two barriers forbid that
+//! both miss. What is announced is an index and not a flag (virtio's event index), so that nobody has
+//! to take it back: an announcement that is past stays where it is, and the one wake-up a crossing
+//! comes by itself. (A stale one is met again when the index has wrapped round: one look at an empty
+//! slot.)
+//!
+//! The events that no index tells, the ends, ring the bell in any case: they set their state and then
+//! take the Waker from the slot. The slot is a mutex, so that either they find the Waker, or the
+//! sleeper, who comes to the slot later, sees the state.
+//!
+//! | word | written by | read by | orderings | handed over |
+//! |---|---|---|---|---|
+//! | `wake_at` | sleeper | waker, after each publication | Release / Acquire | the Waker is in the slot |
+//! | the index | waker | sleeper, after its heavy barrier | Release / Acquire | what the wait was for |
+//! | light / heavy barrier | waker / sleeper | | SeqCst | that one of the two loads sees the other's store |
+//! | `notes` | the gate's owner | the other side, before each operation | Release / Relaxed, then Acquire | whatever the owner did before |
+//! | `fences_seen` | waker | sleeper | Release / Acquire | that all later publications are fenced, and the earlier ones visible |
+//!
+//! Without `membarrier` the owner notes [`FENCED`], and the other side uses a full fence from the
+//! moment it sees that. Until it has confirmed so (`fences_seen`), a sleeper does not rely on being
+//! woken: it looks again by itself now and then. That happens once in a gate's life, if at all.
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "std")]
+pub(crate) mod barrier;
+#[cfg(feature = "std")]
+mod park;
+#[cfg(feature = "std")]
+mod processors;
+#[cfg(feature = "std")]
+mod spin;
+
+use crate::sync::{fence, light_barrier, AtomicUsize, Counter, Ordering};
+#[cfg(feature = "std")]
+use crate::sync::{AtomicBool, Deadline, Mutex};
+use crossbeam_utils::CachePadded;
+#[cfg(feature = "std")]
+use {
+    alloc::sync::Arc,
+    core::{task::Waker, time::Duration},
+};
+
+/// A note: the other side must use a full fence between publishing and asking who sleeps.
+const FENCED: usize = 1;
+/// Notes of the ends, from here on.
+pub(crate) const FIRST_NOTE: usize = 2;
+
+/// Where one end waits. Its owner sleeps here; the other side rings.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    /// Read by the other side at each operation, written by the owner now and then.
+    line: CachePadded<Line>,
+    #[cfg(feature = "std")]
+    bell: CachePadded<Bell>,
+    parks: Counter,
+    wake_ups: Counter,
+}
+
+#[derive(Debug)]
+struct Line {
+    notes: AtomicUsize,
+    wake_at: AtomicUsize,
+}
+
+#[cfg(feature = "std")]
+#[derive(Debug)]
+struct Bell {
+    slot: Mutex<Option<Waker>>,
+    fences_seen: AtomicBool,
+}
+
+impl Gate {
+    /// A gate that nobody waits at. `start` is where the index begins.
+    pub(crate) fn new(start: usize, fenced: bool) -> Self {
+        Self {
+            line: CachePadded::new(Line {
+                notes: AtomicUsize::new(if fenced { FENCED } else { 0 }),
+                // Behind the index, so that it is not met before it wraps.
+                wake_at: AtomicUsize::new(start),
+            }),
+            #[cfg(feature = "std")]
+            bell: CachePadded::new(Bell {
+                slot: Mutex::new(None),
+                fences_seen: AtomicBool::new(fenced),
+            }),
+            parks: Counter::new(),
+            wake_ups: Counter::new(),
+        }
+    }
+
+    /// For the other side: whether the owner has left no note, by a glance.
+    #[inline(always)]
+    pub(crate) fn is_quiet(&self) -> bool {
+        // Relaxed: only decides whether to look properly, with `notes`.
+        self.line.notes.load(Ordering::Relaxed) == 0
+    }
+
+    /// For the other side: the notes.
+    pub(crate) fn notes(&self) -> usize {
+        // Acquire: pairs with the Release in `leave_note`.
+        self.line.notes.load(Ordering::Acquire)
+    }
+
+    /// For the owner: leaves a note, for good.
+    pub(crate) fn leave_note(&self, note: usize) {
+        // Release: pairs with the Acquire in `notes`; what the owner did before is visible.
+        self.line.notes.fetch_or(note, Ordering::Release);
+    }
+
+    /// For the other side, on the fast path: wakes the owner if the index, which has just been
+    /// published and moved on from `before` to `now`, has passed what the owner waits for.
+    #[inline(always)]
+    pub(crate) fn passed(&self, before: usize, now: usize) {
+        light_barrier();
+        self.ring_if_passed(before, now);
+    }
+
+    /// The same when the owner may have noted that it wants full fences.
+    pub(crate) fn passed_with_notes(&self, before: usize, now: usize) {
+        if self.notes() & FENCED == 0 {
+            light_barrier();
+        } else {
+            // SeqCst: pairs with the fence in `heavy_barrier`.
+            fence(Ordering::SeqCst);
+            #[cfg(feature = "std")]
+            self.confirm_fences();
+        }
+        self.ring_if_passed(before, now);
+    }
+
+    #[inline(always)]
+    fn ring_if_passed(&self, before: usize, now: usize) {
+        // Acquire: pairs with the Release in `wait_until`; the Waker is in its slot.
+        let wake_at = self.line.wake_at.load(Ordering::Acquire);
+        // By range, as one publication may move the index by more than one.
+        if now.wrapping_sub(wake_at) < now.wrapping_sub(before) {
+            self.ring();
+        }
+    }
+
+    pub(crate) fn parks(&self) -> usize {
+        self.parks.get()
+    }
+
+    pub(crate) fn wake_ups(&self) -> usize {
+        self.wake_ups.get()
+    }
+
+    /// Without `std` nobody sleeps.
+    #[cfg(not(feature = "std"))]
+    pub(crate) fn ring(&self) {}
+}
+
+#[cfg(feature = "std")]
+impl Gate {
+    #[cold]
+    fn confirm_fences(&self) {
+        // Relaxed: only this side writes it.
+        if !self.bell.fences_seen.load(Ordering::Relaxed) {
+            // Release: pairs with the Acquire in `heavy_barrier`.
+            self.bell.fences_seen.store(true, Ordering::Release);
+        }
+    }
+
+    /// For the other side: wakes the owner if it sleeps, or is about to.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn ring(&self) {
+        let waker = self.bell.slot.lock().take();
+        // The lock is released: the woken side may come back to the slot at once.
+        if let Some(waker) = waker {
+            self.wake_ups.bump();
+            waker.wake();
+        }
+    }
+
+    /// For the owner: waits until `ready`, or until the deadline; returns whether it is ready.
+    ///
+    /// The other side's index makes it ready when it passes `wake_at`; all else that makes it
+    /// ready rings the bell.
+    pub(crate) fn wait_until(
+        &self,
+        sleeper: &mut Sleeper,
+        wake_at: usize,
+        deadline: &Deadline,
+        mut ready: impl FnMut() -> bool,
+    ) -> bool {
+        if sleeper.spin.until(&mut ready) {
+            return true;
+        }
+        let parker = sleeper
+            .parker
+            .get_or_insert_with(|| Arc::new(park::Parker::new()));
+        let woken = sleeper.spin.sleep();
+        let mut patience = Duration::from_millis(1);
+        loop {
+            parker.reset();
+            self.put_waker(Some(Waker::from(parker.clone())));
+            // Release: pairs with the Acquire in `ring_if_passed`.
+            self.line.wake_at.store(wake_at, Ordering::Release);
+            // The kernel takes barriers one after the other: instead of queueing, look once more.
+            if barrier::is_under_way() && ready() {
+                break;
+            }
+            let reliable = self.heavy_barrier();
+            if ready() {
+                break;
+            }
+            self.parks.bump();
+            if reliable {
+                parker.park(deadline);
+            } else {
+                parker.park(&deadline.at_most(patience));
+                patience = (patience * 2).min(Duration::from_millis(100));
+            }
+            if ready() {
+                break;
+            }
+            if deadline.has_passed() {
+                self.put_waker(None);
+                return false;
+            }
+        }
+        self.put_waker(None);
+        woken();
+        true
+    }
+
+    fn put_waker(&self, waker: Option<Waker>) {
+        let old = core::mem::replace(&mut *self.bell.slot.lock(), waker);
+        // Outside the lock: dropping a Waker may run anybody's code.
+        drop(old);
+    }
+
+    /// Returns whether the other side is sure to see the announcement made before.
+    fn heavy_barrier(&self) -> bool {
+        // Relaxed: our own notes.
+        let fenced = self.line.notes.load(Ordering::Relaxed) & FENCED != 0;
+        if !fenced {
+            if !crate::sync::MODEL && barrier::heavy() {
+                return true;
+            }
+            if !crate::sync::MODEL {
+                self.leave_note(FENCED);
+            }
+        }
+        // Acquire: pairs with the Release in `confirm_fences`. Before the fence and the look: what
+        // the other side published without a fence, it published before it confirmed.
+        let seen = self.bell.fences_seen.load(Ordering::Acquire);
+        // SeqCst: pairs with the fence in `passed_with_notes`; in a model, with `light_barrier`.
+        fence(Ordering::SeqCst);
+        seen || crate::sync::MODEL
+    }
+}
+
+/// What an end needs to sleep, and keeps from one sleep to the next.
+#[cfg(feature = "std")]
+pub(crate) struct Sleeper {
+    spin: spin::Spin,
+    parker: Option<Arc<park::Parker>>,
+}
+
+#[cfg(feature = "std")]
+impl Sleeper {
+    pub(crate) fn new() -> Self {
+        Self {
+            spin: spin::Spin::new(),
+            parker: None,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What an item counts: one, its bytes, or any function of it.
+#![forbid(unsafe_code)]
+
+/// Says how much an item adds to the [length](crate#words) of a channel.
+///
+/// The weight is measured once, in the producer's thread, as the item is written; the same number is
+/// subtracted when the item is read, even if the item would weigh something else by then. A
+/// weight of more than [`isize::MAX`] counts as `isize::MAX`. A weight of 0 is legal: such an item
+/// takes a slot and nothing else.
+///
+/// Any `Fn(&T) -> usize` is a `Weigh<T>`. If it panics the item is dropped with the panic, and the
+/// channel is as if the write had never been tried.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::{Builder, Flow};
+///
+/// struct Frame { pixels: u32 }
+///
+/// let (mut producer, _consumer) = Builder::new()
+///     .weigh_by(|frame: &Frame| frame.pixels as usize)
+///     .high_water_mark(1_000_000)
+///     .build::<Frame>()?;
+///
+/// assert_eq!(producer.try_write(Frame { pixels: 640_000 })?, Flow::Ready);
+/// assert_eq!(producer.try_write(Frame { pixels: 640_000 })?, Flow::Backpressure);
+/// assert_eq!(producer.len(), 1_280_000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Weigh<T: ?Sized> {
+    /// The weight of `item`.
+    fn weigh(&self, item: &T) -> usize;
+
+    /// Whether each item counts 1, so that nothing has to be weighed. Only for [`Items`].
+    #[doc(hidden)]
+    const COUNTS_ITEMS: bool = false;
+}
+
+impl<T: ?Sized, F: Fn(&T) -> usize> Weigh<T> for F {
+    fn weigh(&self, item: &T) -> usize {
+        self(item)
+    }
+}
+
+/// Counts items: each weighs 1. The default, and free: the two indices are the count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Items;
+
+impl<T: ?Sized> Weigh<T> for Items {
+    fn weigh(&self, _item: &T) -> usize {
+        1
+    }
+
+    const COUNTS_ITEMS: bool = true;
+}
+
+/// Counts bytes: the length of a `Vec<u8>`, a `String`, a `&[u8]`, or whatever else is
+/// [`AsRef<[u8]>`](AsRef).
+///
+/// # Examples
+///
+/// ```
+/// use highwater::{Builder, Bytes};
+///
+/// let (mut producer, _consumer) = Builder::new().weigh_by(Bytes).build::<Vec<u8>>()?;
+/// let _ = producer.try_write(vec![0; 1500])?;
+/// assert_eq!(producer.len(), 1500);
+/// assert_eq!(producer.high_water_mark(), 65_536);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bytes;
+
+impl<T: AsRef<[u8]> + ?Sized> Weigh<T> for Bytes {
+    fn weigh(&self, item: &T) -> usize {
+        item.as_ref().len()
+    }
+}
