@@ -1,4 +1,117 @@
-#![doc = "placeholder"]
+//! A channel between one producer and one consumer thread, with real backpressure.
+//!
+//! A fast producer must not bury a slow consumer: without flow control what lies between them grows
+//! until the program dies. Node.js streams solved this for one thread with a small vocabulary: a
+//! *length*, a *high-water mark*, a `write` that says when to stop, and a *drain* that says when to go
+//! on. This crate brings that vocabulary to two threads, over a bounded, lock-free ring.
+//!
+//! ```
+//! use std::thread;
+//!
+//! let (mut producer, consumer) = highwater::channel(64); // says stop at 64 items, goes on at 32
+//!
+//! let sum = thread::spawn(move || -> Result<u64, highwater::ReadError> {
+//!     let mut sum = 0;
+//!     for item in consumer {
+//!         sum += item?; // an Err is the last item of a stream that did not end cleanly
+//!     }
+//!     Ok(sum)
+//! });
+//! for i in 0..1000 {
+//!     producer.write(i)?; // obeys: sleeps while there is too much
+//! }
+//! producer.end().wait()?; // everything was consumed
+//! assert_eq!(sum.join().unwrap()?, 499_500);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Backpressure
+//!
+//! [`try_write`](Producer::try_write) never waits, and answers with a [`Flow`] that the compiler does
+//! not let you overlook. **The rule: on [`Backpressure`](Flow::Backpressure) stop, and go on after
+//! drain.**
+//!
+//! ```
+//! use highwater::{Flow, TryWriteError};
+//!
+//! let (mut producer, mut consumer) = highwater::channel(2);
+//! assert_eq!(producer.try_write(1), Ok(Flow::Ready));
+//! assert_eq!(producer.try_write(2), Ok(Flow::Backpressure)); // accepted, and: stop
+//! assert_eq!(producer.try_write(3), Err(TryWriteError::WouldBlock(3))); // ignored it: comes back
+//!
+//! assert_eq!(consumer.try_read(), Ok(1));
+//! assert!(!producer.need_drain()); // drained to the low-water mark: go on
+//! assert_eq!(producer.try_write(3), Ok(Flow::Backpressure));
+//! ```
+//!
+//! # Words
+//!
+//! ```text
+//!    0          low-water mark        high-water mark        capacity
+//!    |--------------|-----------------------|--------------------|
+//!                   |                       '- a write that ends here or above: accepted, "stop"
+//!                   '- a producer that was told to stop may go on: drain
+//! ```
+//!
+//! - **length**: what is buffered, written and not yet consumed: in items, or in what a
+//!   [`Weigh`] says.
+//! - **high-water mark**: a write that leaves the length at or above it was accepted, and says stop.
+//! - **low-water mark**: drain happens when a producer that was told to stop finds the length at or
+//!   below it. The gap between the two makes one wake-up pay for many items.
+//! - **capacity**: the slots, the hard limit. What lies above the high-water mark is headroom for a
+//!   producer that cannot stop at once.
+//! - **need drain**: the producer was told to stop, and no drain has happened since.
+//! - **end** and **finish**: the producer is done; everything was consumed.
+//! - **abandoned**: the producer was dropped without an end: a panic, an early return.
+//! - **abort** and **cancel**: the producer gives up; the consumer gives up.
+//! - **close**: the consumer takes no more, but reads the rest.
+//!
+//! # Waiting
+//!
+//! | | at once | sleeps | gives up |
+//! |---|---|---|---|
+//! | write | [`try_write`](Producer::try_write) | [`write`](Producer::write) | `write_timeout`, `write_deadline` |
+//! | until drain | [`need_drain`](Producer::need_drain) | [`wait_drain`](Producer::wait_drain) | `wait_drain_timeout`, `wait_drain_deadline` |
+//! | read | [`try_read`](Consumer::try_read) | [`read`](Consumer::read) | `read_timeout`, `read_deadline` |
+//! | until finish | [`Finish::try_wait`] | [`Finish::wait`] | `wait_timeout`, `wait_deadline` |
+//!
+//! All can be mixed on the same end. An end that waits looks again for some microseconds, then sleeps,
+//! and uses no CPU. Every event that can end its wait wakes it: data or drain, end, abandonment,
+//! abort, close, cancel. An item that finds room, or is there, costs no lock, no system call, and on
+//! Linux no fence either ([`barrier`] says how, and how to have it otherwise).
+//!
+//! # Ends
+//!
+//! | what happened | the consumer | the producer |
+//! |---|---|---|
+//! | [`end`](Producer::end) | reads the rest, then `Ended` | its [`Finish`] waits for the last item |
+//! | producer dropped, panicked | reads the rest, then `Abandoned` | |
+//! | [`abort`](Producer::abort) | `Aborted(reason)` at once; the rest is dropped | |
+//! | [`close`](Consumer::close) | reads the rest, then `Ended` | `Closed`, with the item |
+//! | [`cancel`](Consumer::cancel), consumer dropped | | `Closed`, with the item; the rest is dropped |
+//!
+//! So a crash cannot pass for an end. Nothing is lost silently: an item is in the channel, or back in
+//! your hands inside the error.
+//!
+//! # Choosing numbers
+//!
+//! The high-water mark is how much work the consumer should find when the producer is late: about what
+//! it does in the time that a sleeping thread takes to run again (some 50 microseconds), and more
+//! if either side works in bursts. Larger marks cost memory and delay, and bring nothing more. For
+//! messages of varied size count bytes: [`Builder::weigh_by`] with [`Bytes`]. The [`Monitor`] shows
+//! how it went: if `times_told_to_stop` is high the consumer is the slow side, and no mark will help.
+//!
+//! # When not to use this
+//!
+//! More than one producer or consumer; a rendezvous (nothing buffered at all); an unbounded queue.
+//!
+//! # Features
+//!
+//! - `std` (default): everything that sleeps. Without it the crate is `no_std` + `alloc` (and needs
+//!   Rust 1.81), and ends can only be polled.
+//! - `membarrier` (default): allows the call to `membarrier(2)` on Linux, see [`barrier`].
+//! - `loom`: for the crate's own models.
+
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(missing_docs)]
 
@@ -29,6 +142,13 @@ pub use {
 };
 
 /// How it is made sure that no wake-up is lost, and how to choose.
+///
+/// A thread that is about to sleep and one that has just published an item each write one word and
+/// then read another; unless the processor keeps both in order, both may miss each other and the
+/// sleeper sleeps for ever. The usual cure is a full fence for every item. On Linux the side that goes
+/// to sleep, which is the rare case, can pay for both, by a call to
+/// [`membarrier(2)`](https://man7.org/linux/man-pages/man2/membarrier.2.html); the item then costs
+/// no fence at all. Where the call is not available both sides use fences.
 #[cfg(feature = "std")]
 pub mod barrier {
     pub use crate::wait::barrier::{mode, use_fences, Mode, TooLate};
@@ -40,3 +160,8 @@ pub mod barrier {
 pub mod model {
     pub use crate::sync::Instant;
 }
+
+/// The README's examples are run with the doc tests.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -206,18 +206,18 @@ impl Gate {
             .get_or_insert_with(|| Arc::new(park::Parker::new()));
         let woken = sleeper.spin.sleep();
         let mut patience = Duration::from_millis(1);
-        loop {
+        let in_time = loop {
             parker.reset();
             self.put_waker(Some(Waker::from(parker.clone())));
             // Release: pairs with the Acquire in `ring_if_passed`.
             self.line.wake_at.store(wake_at, Ordering::Release);
             // The kernel takes barriers one after the other: instead of queueing, look once more.
             if barrier::is_under_way() && ready() {
-                break;
+                break true;
             }
             let reliable = self.heavy_barrier();
             if ready() {
-                break;
+                break true;
             }
             self.parks.bump();
             if reliable {
@@ -227,16 +227,16 @@ impl Gate {
                 patience = (patience * 2).min(Duration::from_millis(100));
             }
             if ready() {
-                break;
+                break true;
             }
             if deadline.has_passed() {
-                self.put_waker(None);
-                return false;
+                break false;
             }
-        }
+        };
+        // No Waker survives the wait, whichever way it ended.
         self.put_waker(None);
         woken();
-        true
+        in_time
     }
 
     fn put_waker(&self, waker: Option<Waker>) {
