@@ -19,6 +19,8 @@ use core::{
 
 #[cfg(not(feature = "std"))]
 use core::error::Error;
+#[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
+use std::time::Duration;
 #[cfg(feature = "std")]
 use {
     crate::{
@@ -27,7 +29,7 @@ use {
         wait::Sleeper,
     },
     core::iter::FusedIterator,
-    std::{error::Error, time::Duration},
+    std::error::Error,
 };
 
 /// The reading end of a channel.

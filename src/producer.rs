@@ -19,6 +19,8 @@ use core::{
 
 #[cfg(not(feature = "std"))]
 use core::error::Error;
+#[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
+use std::time::Duration;
 #[cfg(feature = "std")]
 use {
     crate::{
@@ -26,7 +28,7 @@ use {
         sync::{Deadline, Instant},
         wait::Sleeper,
     },
-    std::{error::Error, time::Duration},
+    std::error::Error,
 };
 
 /// What a write says besides "accepted": whether to go on.

@@ -1,0 +1,103 @@
+//! What the models share: the explorer with its guard against blindness, and items that are counted.
+
+use loom::thread;
+use std::sync::{
+    atomic::{AtomicUsize, Ordering},
+    Arc,
+};
+
+#[cfg(not(loom))]
+compile_error!(
+    "built without `--cfg loom`: run `cargo test --release` in the folder loom-tests, with RUSTFLAGS unset"
+);
+
+// Exists only if highwater, too, was built for loom.
+pub use highwater::model::Instant;
+
+/// How many preemptions of a thread a model explores; `LOOM_MAX_PREEMPTIONS` can ask for more.
+pub const BOUND: usize = 3;
+
+/// Explores every execution of `body` with at most [`BOUND`] preemptions.
+///
+/// `at_least` is how many executions there must be: a model can pass while it explores next to
+/// nothing, and then proves as much.
+#[track_caller]
+pub fn model(at_least: usize, body: impl Fn() + Sync + Send + 'static) {
+    explore(at_least, Some(BOUND), body);
+}
+
+/// Explores every execution of `body`, without a bound.
+#[track_caller]
+pub fn exhaustive_model(at_least: usize, body: impl Fn() + Sync + Send + 'static) {
+    explore(at_least, None, body);
+}
+
+#[track_caller]
+fn explore(at_least: usize, bound: Option<usize>, body: impl Fn() + Sync + Send + 'static) {
+    let executions = Arc::new(AtomicUsize::new(0));
+    let counter = executions.clone();
+    let mut builder = loom::model::Builder::new();
+    // The builder has read LOOM_MAX_PREEMPTIONS.
+    builder.preemption_bound = match (bound, builder.preemption_bound) {
+        (Some(bound), asked) => Some(bound.max(asked.unwrap_or(0))),
+        (None, _) => None,
+    };
+    builder.max_branches = 10_000;
+    builder.check(move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        body();
+    });
+    let executions = executions.load(Ordering::Relaxed);
+    println!("{executions} executions");
+    assert!(
+        executions >= at_least,
+        "blind: {executions} executions, at least {at_least} were expected"
+    );
+}
+
+/// Counts what is alive. Not loom's: it takes no part in the model.
+#[derive(Clone, Default)]
+pub struct Drops(Arc<AtomicUsize>);
+
+impl Drops {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn item(&self) -> Item {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Item {
+            alive: self.0.clone(),
+            is_dropped: false,
+        }
+    }
+
+    pub fn alive(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// An item that is counted while it lives, and notices a second drop.
+pub struct Item {
+    alive: Arc<AtomicUsize>,
+    is_dropped: bool,
+}
+
+impl Drop for Item {
+    fn drop(&mut self) {
+        assert!(!self.is_dropped, "dropped twice");
+        self.is_dropped = true;
+        let before = self.alive.fetch_sub(1, Ordering::Relaxed);
+        assert!(before > 0, "more drops than items");
+    }
+}
+
+/// Tries until it works, and lets the other thread run in between.
+pub fn poll<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(done) = attempt() {
+            return done;
+        }
+        thread::yield_now();
+    }
+}

@@ -1,0 +1,106 @@
+//! Each item is dropped once, whichever end goes when.
+
+use loom::thread;
+use loom_tests::{exhaustive_model, model, Drops};
+
+#[test]
+fn both_ends_dropped_at_once_drop_what_is_buffered_once() {
+    exhaustive_model(10, || {
+        let drops = Drops::new();
+        let (mut producer, consumer) = highwater::channel(2);
+        let _ = producer.try_write(drops.item()).unwrap();
+        let writer = thread::spawn(move || drop(producer));
+        drop(consumer);
+        writer.join().unwrap();
+        assert_eq!(drops.alive(), 0);
+    });
+}
+
+#[test]
+fn an_item_written_as_both_ends_go_is_dropped_once() {
+    model(10, || {
+        let drops = Drops::new();
+        let items = drops.clone();
+        let (mut producer, consumer) = highwater::channel(1);
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(items.item());
+        });
+        drop(consumer);
+        writer.join().unwrap();
+        assert_eq!(drops.alive(), 0);
+    });
+}
+
+#[test]
+fn an_item_written_as_the_consumer_goes_is_dropped_in_the_producers_next_operation() {
+    exhaustive_model(20, || {
+        let drops = Drops::new();
+        let items = drops.clone();
+        let (mut producer, consumer) = highwater::channel(2);
+        let _ = producer.try_write(drops.item()).unwrap();
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(items.item());
+            producer
+        });
+        drop(consumer);
+        let mut producer = writer.join().unwrap();
+        let refused = producer.try_write(drops.item());
+        assert!(refused.is_err());
+        drop(refused);
+        assert_eq!(drops.alive(), 0, "the producer still lives");
+    });
+}
+
+#[test]
+fn an_item_written_as_the_consumer_goes_is_dropped_by_one_sweeper_or_the_other() {
+    // The producer's second operation may come while the consumer still sweeps.
+    model(50, || {
+        let drops = Drops::new();
+        let items = drops.clone();
+        let (mut producer, consumer) = highwater::channel(2);
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(items.item());
+            let _ = producer.is_closed();
+            producer
+        });
+        drop(consumer);
+        let producer = writer.join().unwrap();
+        assert!(producer.is_closed());
+        assert_eq!(drops.alive(), 0, "the producer still lives");
+    });
+}
+
+#[test]
+fn an_aborted_consumer_drops_what_is_buffered_in_its_next_operation() {
+    exhaustive_model(2, || {
+        let drops = Drops::new();
+        let items = drops.clone();
+        let (mut producer, mut consumer) = highwater::channel(2);
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(items.item());
+            producer.abort("because");
+        });
+        drop(consumer.try_read());
+        writer.join().unwrap();
+        assert!(consumer.try_read().is_err());
+        assert_eq!(drops.alive(), 0, "the consumer still lives");
+    });
+}
+
+#[test]
+fn what_nobody_read_is_dropped_with_the_channel() {
+    model(10, || {
+        let drops = Drops::new();
+        let items = drops.clone();
+        let (mut producer, mut consumer) = highwater::channel(1);
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(items.item()).map(drop);
+            let _ = producer.try_write(items.item()).map(drop);
+            drop(producer.end());
+        });
+        drop(consumer.try_read());
+        drop(consumer);
+        writer.join().unwrap();
+        assert_eq!(drops.alive(), 0);
+    });
+}

@@ -1,0 +1,268 @@
+//! However one end goes, the other gets all that it should, and nobody sleeps on.
+
+use highwater::{ReadError, State, TryReadError, TryWriteError};
+use loom::thread;
+use loom_tests::{exhaustive_model, model, poll};
+
+/// Each way for the producer to go, and what the consumer gets.
+#[derive(Clone, Copy, PartialEq)]
+enum Goes {
+    Ends,
+    IsDropped,
+    Aborts,
+}
+
+impl Goes {
+    const ALL: [Self; 3] = [Self::Ends, Self::IsDropped, Self::Aborts];
+
+    fn apply<T>(self, producer: highwater::Producer<T>) {
+        match self {
+            Self::Ends => drop(producer.end()),
+            Self::IsDropped => drop(producer),
+            Self::Aborts => producer.abort("because"),
+        }
+    }
+
+    fn check(self, error: &ReadError) {
+        match (self, error) {
+            (Self::Ends, ReadError::Ended) | (Self::IsDropped, ReadError::Abandoned) => {}
+            (Self::Aborts, ReadError::Aborted(reason)) => {
+                assert_eq!(reason.to_string(), "because");
+            }
+            _ => panic!("{error:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_producer_that_goes_wakes_a_parked_consumer() {
+    for goes in Goes::ALL {
+        exhaustive_model(5, move || {
+            let (producer, mut consumer) = highwater::channel::<u8>(1);
+            let writer = thread::spawn(move || goes.apply(producer));
+            goes.check(&consumer.read().unwrap_err());
+            writer.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn the_last_item_before_an_end_is_never_missed_by_a_reader_that_looks_in_between() {
+    for goes in [Goes::Ends, Goes::IsDropped] {
+        model(10, move || {
+            let (mut producer, mut consumer) = highwater::channel(2);
+            let writer = thread::spawn(move || {
+                let _ = producer.try_write(Box::new(7)).unwrap();
+                goes.apply(producer);
+            });
+            let item = poll(|| match consumer.try_read() {
+                Ok(item) => Some(item),
+                Err(TryReadError::Empty) => None,
+                Err(error) => panic!("{error} before the item"),
+            });
+            assert_eq!(*item, 7);
+            let error = poll(|| match consumer.try_read() {
+                Err(TryReadError::Empty) => None,
+                Err(error) => error.into_read_error(),
+                Ok(_) => panic!("an item from nowhere"),
+            });
+            goes.check(&error);
+            writer.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn the_last_item_before_an_end_is_never_missed_by_a_reader_that_sleeps() {
+    for goes in [Goes::Ends, Goes::IsDropped] {
+        model(50, move || {
+            let (mut producer, mut consumer) = highwater::channel(2);
+            let writer = thread::spawn(move || {
+                let _ = producer.try_write(Box::new(7)).unwrap();
+                goes.apply(producer);
+            });
+            assert_eq!(*consumer.read().unwrap(), 7);
+            goes.check(&consumer.read().unwrap_err());
+            writer.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn an_abort_is_seen_whether_items_are_buffered_or_not() {
+    model(10, || {
+        let (mut producer, mut consumer) = highwater::channel(2);
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(1).unwrap();
+            producer.abort("because");
+        });
+        match consumer.read() {
+            Ok(item) => {
+                assert_eq!(item, 1);
+                Goes::Aborts.check(&consumer.read().unwrap_err());
+            }
+            Err(error) => Goes::Aborts.check(&error),
+        }
+        writer.join().unwrap();
+        assert!(matches!(consumer.try_read(), Err(TryReadError::Aborted(_))));
+    });
+}
+
+#[test]
+fn a_consumer_that_goes_wakes_a_parked_producer() {
+    for reason in [None, Some("because")] {
+        exhaustive_model(5, move || {
+            let (mut producer, consumer) = highwater::channel(1);
+            let _ = producer.try_write(1).unwrap();
+            let reader = thread::spawn(move || match reason {
+                Some(reason) => consumer.cancel(reason),
+                None => drop(consumer),
+            });
+            let error = producer.wait_drain().unwrap_err();
+            assert_eq!(error.reason().map(ToString::to_string).as_deref(), reason);
+            assert_eq!(producer.try_write(2), Err(TryWriteError::Closed(2)));
+            reader.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_consumer_that_goes_gives_a_blocked_write_its_item_back() {
+    model(5, || {
+        let (mut producer, consumer) = highwater::channel(1);
+        let _ = producer.try_write(Box::new(1)).unwrap();
+        let reader = thread::spawn(move || drop(consumer));
+        assert_eq!(*producer.write(Box::new(2)).unwrap_err().into_inner(), 2);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn closing_wakes_a_parked_producer_and_then_a_parked_consumer() {
+    model(20, || {
+        let (mut producer, mut consumer) = highwater::channel(1);
+        let _ = producer.try_write(1).unwrap();
+        let reader = thread::spawn(move || {
+            consumer.close();
+            assert_eq!(consumer.read(), Ok(1));
+            // Comes when the producer has been told, which is alive.
+            assert_eq!(consumer.read(), Err(ReadError::Ended));
+            consumer
+        });
+        match producer.write(2) {
+            Err(refused) => assert_eq!(refused.into_inner(), 2),
+            Ok(()) => panic!("accepted after the close, as the channel was full before it"),
+        }
+        drop(reader.join().unwrap());
+    });
+}
+
+#[test]
+fn a_write_under_way_at_a_close_is_either_refused_or_read() {
+    model(20, || {
+        let (mut producer, mut consumer) = highwater::channel(2);
+        let writer = thread::spawn(move || {
+            let accepted = producer.try_write(1).is_ok();
+            // The next operation is told, whatever the first one saw.
+            let _ = producer.is_closed();
+            (accepted, producer)
+        });
+        consumer.close();
+        let read = consumer.read_all();
+        let (accepted, producer) = writer.join().unwrap();
+        assert_eq!(
+            read + consumer.read_all_left(&producer),
+            usize::from(accepted)
+        );
+    });
+}
+
+/// What a closed consumer still reads.
+trait ReadAll {
+    fn read_all(&mut self) -> usize;
+    fn read_all_left<T>(&mut self, producer: &highwater::Producer<T>) -> usize;
+}
+
+impl ReadAll for highwater::Consumer<i32> {
+    fn read_all(&mut self) -> usize {
+        self.try_iter().count()
+    }
+
+    fn read_all_left<T>(&mut self, producer: &highwater::Producer<T>) -> usize {
+        assert!(producer.is_closed());
+        let left = self.try_iter().count();
+        assert_eq!(self.try_read(), Err(TryReadError::Ended));
+        assert!(self.is_ended());
+        left
+    }
+}
+
+#[test]
+fn a_closed_stream_ends_only_after_the_write_under_way_at_the_close() {
+    model(20, || {
+        let (mut producer, mut consumer) = highwater::channel(2);
+        let writer = thread::spawn(move || {
+            let accepted = producer.try_write(1).is_ok();
+            drop(producer);
+            accepted
+        });
+        consumer.close();
+        let read = consumer.iter().map(Result::unwrap_or_default).count();
+        // Abandoned before the close: the abandonment is the last item.
+        let accepted = writer.join().unwrap();
+        assert!(read >= usize::from(accepted), "an accepted item was lost");
+    });
+}
+
+#[test]
+fn finish_comes_when_everything_was_consumed_and_not_before() {
+    model(20, || {
+        let (mut producer, mut consumer) = highwater::channel(2);
+        let consumed = loom::sync::Arc::new(loom::cell::UnsafeCell::new(0));
+        let by_reader = consumed.clone();
+        let _ = producer.try_write(1).unwrap();
+        let reader = thread::spawn(move || {
+            by_reader.with_mut(|consumed| {
+                // SAFETY: loom checks that nobody reads it before the finish.
+                unsafe { *consumed = 1 }
+            });
+            assert_eq!(consumer.try_read(), Ok(1));
+            consumer
+        });
+        producer.end().wait().unwrap();
+        consumed.with(|consumed| {
+            // SAFETY: as above.
+            assert_eq!(unsafe { *consumed }, 1);
+        });
+        drop(reader.join().unwrap());
+    });
+}
+
+#[test]
+fn a_cancel_before_the_last_item_is_no_finish() {
+    model(5, || {
+        let (mut producer, consumer) = highwater::channel(2);
+        let _ = producer.try_write(1).unwrap();
+        let reader = thread::spawn(move || consumer.cancel("because"));
+        let error = producer.end().wait().unwrap_err();
+        assert_eq!(error.reason().unwrap().to_string(), "because");
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_consumer_that_goes_after_the_last_item_has_finished() {
+    model(5, || {
+        let (mut producer, mut consumer) = highwater::channel(2);
+        let _ = producer.try_write(1).unwrap();
+        let reader = thread::spawn(move || {
+            assert_eq!(consumer.try_read(), Ok(1));
+            drop(consumer);
+        });
+        let finish = producer.end();
+        let monitor = finish.monitor();
+        finish.wait().unwrap();
+        reader.join().unwrap();
+        assert_eq!(monitor.state(), State::Finished);
+    });
+}

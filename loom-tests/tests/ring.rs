@@ -1,0 +1,125 @@
+//! Items go through in order, once round the ring and more.
+
+use highwater::{Builder, TryReadError, TryWriteError};
+use loom::thread;
+use loom_tests::{exhaustive_model, model, poll};
+
+fn polling_ends_pass_items_in_order(capacity: usize, items: usize, at_least: usize) {
+    model(at_least, move || {
+        let (mut producer, mut consumer) = highwater::channel(capacity);
+        let writer = thread::spawn(move || {
+            for i in 0..items {
+                let mut item = Some(Box::new(i));
+                poll(|| match producer.try_write(item.take()?) {
+                    Ok(_) => Some(()),
+                    Err(TryWriteError::WouldBlock(refused)) => {
+                        item = Some(refused);
+                        None
+                    }
+                    Err(TryWriteError::Closed(_)) => panic!("closed"),
+                });
+            }
+            producer.end();
+        });
+        for i in 0..items {
+            assert_eq!(*poll(|| consumer.try_read().ok()), i);
+        }
+        poll(|| (consumer.try_read() == Err(TryReadError::Ended)).then_some(()));
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn polling_ends_pass_items_in_order_through_one_slot() {
+    polling_ends_pass_items_in_order(1, 2, 20);
+}
+
+#[test]
+fn polling_ends_pass_items_in_order_round_two_slots() {
+    polling_ends_pass_items_in_order(2, 3, 20);
+}
+
+#[test]
+fn blocking_ends_pass_items_in_order_through_one_slot() {
+    model(100, || {
+        let (mut producer, mut consumer) = highwater::channel(1);
+        let writer = thread::spawn(move || {
+            for i in 0..2 {
+                producer.write(Box::new(i)).unwrap();
+            }
+            producer.end();
+        });
+        for i in 0..2 {
+            assert_eq!(*consumer.read().unwrap(), i);
+        }
+        assert!(consumer.read().is_err());
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn blocking_ends_pass_items_in_order_round_two_slots() {
+    model(100, || {
+        let (mut producer, mut consumer) = highwater::channel(2);
+        let writer = thread::spawn(move || {
+            for i in 0..3 {
+                producer.write(Box::new(i)).unwrap();
+            }
+            // Alive until all was read: the end has models of its own.
+            producer
+        });
+        for i in 0..3 {
+            assert_eq!(*consumer.read().unwrap(), i);
+        }
+        drop(writer.join().unwrap());
+    });
+}
+
+#[test]
+fn indices_may_wrap_on_the_way() {
+    model(100, || {
+        let (mut producer, mut consumer) = Builder::new()
+            .high_water_mark(1)
+            .first_index(usize::MAX)
+            .build()
+            .unwrap();
+        let writer = thread::spawn(move || {
+            producer.write(1).unwrap();
+            producer.write(2).unwrap();
+            producer
+        });
+        assert_eq!(consumer.read(), Ok(1));
+        assert_eq!(consumer.read(), Ok(2));
+        drop(writer.join().unwrap());
+    });
+}
+
+#[test]
+fn an_item_is_whole_when_it_is_seen() {
+    exhaustive_model(2, || {
+        let (mut producer, mut consumer) = highwater::channel(2);
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(Box::new(7)).unwrap();
+            producer
+        });
+        if let Ok(item) = consumer.try_read() {
+            assert_eq!(*item, 7);
+        }
+        drop(writer.join().unwrap());
+    });
+}
+
+#[test]
+fn a_freed_slot_is_free_when_it_is_written_again() {
+    exhaustive_model(5, || {
+        let (mut producer, mut consumer) = highwater::channel(1);
+        let _ = producer.try_write(Box::new(1)).unwrap();
+        let reader = thread::spawn(move || {
+            assert_eq!(*consumer.try_read().unwrap(), 1);
+            consumer
+        });
+        let second = producer.try_write(Box::new(2)).is_ok();
+        let mut consumer = reader.join().unwrap();
+        assert_eq!(consumer.try_read().ok(), second.then(|| Box::new(2)));
+    });
+}

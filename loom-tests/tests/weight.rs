@@ -1,0 +1,75 @@
+//! The accounting as a third thread sees it.
+
+use highwater::{Builder, Consumer, Producer};
+use loom::thread;
+use loom_tests::model;
+
+/// Two items of weight 2 and 3, the first one written already.
+fn weighted() -> (
+    Producer<usize, impl Fn(&usize) -> usize>,
+    Consumer<usize, impl Fn(&usize) -> usize>,
+) {
+    let (mut producer, consumer) = Builder::new()
+        .weigh_by(|weight: &usize| *weight)
+        .high_water_mark(10)
+        .capacity(2)
+        .build()
+        .unwrap();
+    let _ = producer.try_write(2).unwrap();
+    (producer, consumer)
+}
+
+#[test]
+fn a_third_thread_never_sees_a_length_that_could_not_be() {
+    model(50, || {
+        let (mut producer, mut consumer) = weighted();
+        let monitor = producer.monitor();
+        let observer = thread::spawn(move || {
+            let len = monitor.len();
+            assert!([0, 2, 3, 5].contains(&len), "{len}");
+        });
+        let reader = thread::spawn(move || {
+            assert_eq!(consumer.try_read(), Ok(2));
+            consumer
+        });
+        let _ = producer.try_write(3).unwrap();
+        observer.join().unwrap();
+        let consumer = reader.join().unwrap();
+        assert_eq!((producer.len(), consumer.len()), (3, 3));
+    });
+}
+
+#[test]
+fn a_third_thread_never_sees_more_read_than_written() {
+    model(50, || {
+        let (mut producer, mut consumer) = weighted();
+        let monitor = producer.monitor();
+        let observer = thread::spawn(move || {
+            let stats = monitor.stats();
+            assert!(stats.items_read <= stats.items_written, "{stats:?}");
+            assert!(stats.weight_read <= stats.weight_written, "{stats:?}");
+        });
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(3).unwrap();
+            producer
+        });
+        while consumer.try_read().is_ok() {}
+        observer.join().unwrap();
+        drop(writer.join().unwrap());
+    });
+}
+
+#[test]
+fn a_producer_never_finds_less_than_nothing() {
+    model(5, || {
+        let (mut producer, mut consumer) = weighted();
+        let reader = thread::spawn(move || {
+            assert_eq!(consumer.try_read(), Ok(2));
+            consumer
+        });
+        let _ = producer.try_write(3).unwrap();
+        assert!([3, 5].contains(&producer.len()));
+        let _consumer = reader.join().unwrap();
+        assert_eq!(producer.len(), 3);
+    });
+}
