@@ -5,6 +5,9 @@
 //!
 //! Without SRC and DST it copies a file of its own making, and compares the two.
 
+// The minimum Rust version is the library's; what the example depends on needs more.
+#![allow(clippy::incompatible_msrv)]
+
 use anyhow::{bail, ensure, Context, Result};
 use clap::Parser;
 use highwater::{Builder, Bytes, Consumer, Monitor, Producer};

@@ -158,6 +158,20 @@ fn closing_wakes_a_parked_producer_and_then_a_parked_consumer() {
 }
 
 #[test]
+fn closing_alone_wakes_a_parked_producer() {
+    exhaustive_model(5, || {
+        let (mut producer, mut consumer) = highwater::channel(1);
+        let _ = producer.try_write(1).unwrap();
+        let reader = thread::spawn(move || {
+            consumer.close();
+            consumer
+        });
+        assert!(producer.wait_drain().is_err());
+        assert_eq!(reader.join().unwrap().try_read(), Ok(1));
+    });
+}
+
+#[test]
 fn a_write_under_way_at_a_close_is_either_refused_or_read() {
     model(20, || {
         let (mut producer, mut consumer) = highwater::channel(2);

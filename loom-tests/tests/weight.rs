@@ -5,6 +5,7 @@ use loom::thread;
 use loom_tests::model;
 
 /// Two items of weight 2 and 3, the first one written already.
+#[allow(clippy::type_complexity)] // a pair of ends needs no name of its own
 fn weighted() -> (
     Producer<usize, impl Fn(&usize) -> usize>,
     Consumer<usize, impl Fn(&usize) -> usize>,

@@ -28,9 +28,9 @@ pub fn deadline<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) ->
             thread.join().expect("it is done");
             value
         }
-        Err(RecvTimeoutError::Timeout) => panic!(
-            "hangs since {LONG:?}: a lost wake-up? See the protocol in src/wait/mod.rs"
-        ),
+        Err(RecvTimeoutError::Timeout) => {
+            panic!("hangs since {LONG:?}: a lost wake-up? See the protocol in src/wait/mod.rs")
+        }
         Err(RecvTimeoutError::Disconnected) => {
             panic::resume_unwind(thread.join().expect_err("it has not sent its value"))
         }
@@ -68,10 +68,9 @@ impl Drops {
 
     /// An item whose drop panics, after it has been counted.
     pub fn panicking_item(&self) -> Counted {
-        Counted {
-            panics: true,
-            ..self.item()
-        }
+        let mut item = self.item();
+        item.panics = true;
+        item
     }
 
     pub fn made(&self) -> usize {
