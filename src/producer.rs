@@ -284,8 +284,10 @@ impl<T, W> Producer<T, W> {
     /// # Ok::<(), highwater::WriteError<i32>>(())
     /// ```
     pub fn abort(mut self, reason: impl Into<Box<dyn Error + Send + Sync>>) {
+        // First: if the conversion panics this end is dropped as it is, and so abandoned.
+        let reason = Reason::new(reason);
         self.is_done = true;
-        self.shared.abort(Reason::new(reason));
+        self.shared.abort(reason);
     }
 
     /// Whether the consumer takes no more items: it has closed the channel, cancelled, or is gone.

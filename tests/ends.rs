@@ -50,6 +50,22 @@ fn an_abort_is_the_next_answer_though_items_are_buffered_and_known() {
 }
 
 #[test]
+fn an_abort_whose_reason_panics_is_an_abandonment() {
+    struct Bad;
+    impl From<Bad> for Box<dyn std::error::Error + Send + Sync> {
+        fn from(_: Bad) -> Self {
+            panic!("no reason");
+        }
+    }
+
+    deadline(|| {
+        let (producer, mut consumer) = highwater::channel::<u8>(1);
+        assert!(catch_unwind(AssertUnwindSafe(|| producer.abort(Bad))).is_err());
+        assert_eq!(consumer.read(), Err(ReadError::Abandoned));
+    });
+}
+
+#[test]
 fn a_sleeping_consumer_is_woken_by_an_end() {
     deadline(|| {
         let (producer, mut consumer) = highwater::channel::<u8>(4);
@@ -233,6 +249,18 @@ fn items_of_no_size_and_of_great_alignment_go_through() {
     let item = consumer.peek().expect("it is there");
     assert_eq!(item as *const _ as usize % 128, 0);
     assert_eq!(item.0, 7);
+}
+
+/// Where membarrier was left out at compile time nobody has to find out that it is not there, and no
+/// sleeper looks again by itself.
+#[cfg(not(feature = "membarrier"))]
+#[test]
+fn without_membarrier_a_sleeper_sleeps_once() {
+    let (_producer, mut consumer) = highwater::channel::<u8>(1);
+    assert_eq!(highwater::barrier::mode(), highwater::barrier::Mode::Fence);
+    let short = Duration::from_millis(50);
+    assert_eq!(consumer.read_timeout(short), Err(ReadTimeoutError::Timeout));
+    assert_eq!(consumer.monitor().stats().consumer_parks, 1);
 }
 
 /// Sleeping costs no processor time: measured over a second, by the thread's own clock.

@@ -200,6 +200,10 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         {
             Ok(()) => {
                 self.put(item, weight);
+                // The limit must never lie behind `tail`, also if a Waker panics before `is_high`
+                // has judged this write.
+                self.limit = self.tail;
+                self.room = 0;
                 Ok(())
             }
             Err(refusal) => {

@@ -18,7 +18,18 @@ const UNDECIDED: u8 = 0;
 const ASYMMETRIC: u8 = 1;
 const FENCE: u8 = 2;
 
-static MODE: AtomicU8 = AtomicU8::new(UNDECIDED);
+/// Where the call cannot be had there is nothing to find out, and no channel has to change over. (A
+/// model brings its own pair of barriers.)
+static MODE: AtomicU8 = AtomicU8::new(
+    if cfg!(any(
+        all(feature = "membarrier", target_os = "linux"),
+        all(loom, feature = "loom")
+    )) {
+        UNDECIDED
+    } else {
+        FENCE
+    },
+);
 /// How many threads are in the call, which the kernel takes one after the other.
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
