@@ -3,259 +3,495 @@
 //!
 //! `cargo run --release --example copy -- SRC DST [--high-water-mark BYTES] [--slow-consumer MS]`
 //!
-//! Without SRC and DST it copies a file of its own making, and compares the two.
+//! The channel is in three functions: [`fill`] is the reader thread, [`drain`] the writing side,
+//! [`copy`] joins the two. The rest is what a program that copies files owes its user: a copy that
+//! fails leaves nothing behind that looks like one.
 
 // The minimum Rust version is the library's; what the example depends on needs more.
 #![allow(clippy::incompatible_msrv)]
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{anyhow, bail, ensure, Context, Result};
+use bytesize::ByteSize;
 use clap::Parser;
-use highwater::{Builder, Bytes, Consumer, Monitor, Producer};
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
+use highwater::{Builder, Bytes, Consumer, Monitor, Producer, ReadTimeoutError, Reason};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use std::{
-    fs::{self, File},
-    io::{self, BufReader, Read, Write},
+    fmt,
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
 use tempfile::NamedTempFile;
 
-/// What the reader thread asks of the file at once, and so the weight of an item.
-const PIECE: usize = 64 * 1024;
+/// What the reader asks of the file at once, and so the greatest weight of an item.
+pub const PIECE: usize = 64 * 1024;
 
-/// Copy a file through a channel with backpressure.
+/// How often the writing side looks up from an empty channel, to see whether it was interrupted.
+const LOOK_UP: Duration = Duration::from_millis(100);
+
+/// Ctrl-C was pressed.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Copies a file through a channel with backpressure.
+///
+/// One thread reads SRC, another writes DST. The channel between them tells the reader to stop when
+/// it holds too much, so that memory stays bounded however slow the writing side.
+///
+/// Without SRC and DST the program checks itself: it makes a file of 256 MiB in a temporary
+/// directory, copies it, and compares the two.
 #[derive(Parser)]
-#[command(name = "copy")]
+#[command(
+    name = "copy",
+    override_usage = "copy [OPTIONS] [SRC DST]",
+    after_help = "Exit status: 0 copied, 1 failed, 2 wrong usage, 130 interrupted."
+)]
 struct Options {
-    /// The file to copy; without it, 256 MiB of our own making, in a temporary directory
-    #[arg(requires = "destination")]
+    /// The file to copy
+    #[arg(value_name = "SRC", requires = "target")]
     source: Option<PathBuf>,
-    /// Where to
-    destination: Option<PathBuf>,
-    /// The reader stops when so many bytes are waiting to be written
-    #[arg(long, value_name = "BYTES", default_value_t = 1024 * 1024)]
-    high_water_mark: usize,
-    /// Wait so many milliseconds after each piece that is written
+    /// Its copy; a file that is there is replaced once the copy is complete, a device or a pipe is
+    /// written to
+    #[arg(value_name = "DST")]
+    target: Option<PathBuf>,
+    /// How much may wait to be written before the reader is told to stop: 0, 65536, 4MiB, ..
+    #[arg(long, value_name = "BYTES", default_value = "1MiB")]
+    high_water_mark: ByteSize,
+    /// Make the writing side slow: sleep so many milliseconds before each write
     #[arg(long, value_name = "MS", default_value_t = 0)]
     slow_consumer: u64,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let done = match (&options.source, &options.destination) {
-        (Some(source), Some(destination)) => copy(source, destination, &options),
-        _ => copy_our_own(&options),
-    };
-    match done {
+    match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("copy: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// The self-check.
-fn copy_our_own(options: &Options) -> Result<()> {
-    const SIZE: usize = 256 * 1024 * 1024;
-
-    let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
-    let (source, destination) = (
-        directory.path().join("source"),
-        directory.path().join("copy"),
-    );
-    let mut file = File::create(&source).context("cannot make the file to copy")?;
-    // A pattern that repeats in no piece: a piece lost or swapped shows.
-    let mut state = 1_u64;
-    for _ in 0..SIZE / PIECE {
-        let mut piece = Vec::with_capacity(PIECE);
-        while piece.len() < PIECE {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            piece.extend_from_slice(&state.to_le_bytes());
-        }
-        file.write_all(&piece)
-            .context("cannot fill the file to copy")?;
-    }
-    drop(file);
-
-    copy(&source, &destination, options)?;
-
-    let (mut a, mut b) = (
-        BufReader::with_capacity(PIECE, File::open(&source)?),
-        BufReader::with_capacity(PIECE, File::open(&destination)?),
-    );
-    let (mut left, mut right) = (vec![0; PIECE], vec![0; PIECE]);
-    for _ in 0..SIZE / PIECE {
-        a.read_exact(&mut left)?;
-        b.read_exact(&mut right).context("the copy is too short")?;
-        ensure!(left == right, "the copy differs from its source");
-    }
-    ensure!(b.read(&mut right)? == 0, "the copy is too long");
-    println!("the copy is equal to its source");
-    Ok(())
-}
-
-fn copy(source: &Path, destination: &Path, options: &Options) -> Result<()> {
-    let name = |path: &Path| path.display().to_string();
-    let from = File::open(source).with_context(|| name(source))?;
-    let metadata = from.metadata().with_context(|| name(source))?;
-    ensure!(!metadata.is_dir(), "{} is a directory", name(source));
-    if same_file::is_same_file(source, destination).unwrap_or(false) {
-        bail!(
-            "{} and {} are the same file",
-            name(source),
-            name(destination)
-        );
-    }
-
-    let target = Target::create(destination).with_context(|| name(destination))?;
-    let summary = pump(from, &target.file()?, metadata.len(), options)?;
-    // Only now does it take its name: a copy that failed leaves nothing that looks like one.
-    target
-        .complete(metadata.permissions())
-        .with_context(|| name(destination))?;
-    println!("{summary}");
-    Ok(())
-}
-
-/// What is written to: a temporary file that takes the name of the destination at the end, or, if
-/// that is no regular file (a device, a pipe), the thing itself.
-enum Target {
-    Temporary(NamedTempFile, PathBuf),
-    Special(File),
-}
-
-impl Target {
-    fn create(destination: &Path) -> Result<Self> {
-        match fs::metadata(destination) {
-            Ok(metadata) if metadata.is_dir() => bail!("is a directory"),
-            Ok(metadata) if !metadata.is_file() => Ok(Self::Special(
-                File::options().write(true).open(destination)?,
-            )),
-            _ => {
-                let directory = match destination.parent() {
-                    Some(parent) if parent != Path::new("") => parent,
-                    _ => Path::new("."),
-                };
-                let file = NamedTempFile::new_in(directory)?;
-                Ok(Self::Temporary(file, destination.to_owned()))
+            if INTERRUPTED.load(Ordering::Relaxed) {
+                ExitCode::from(130) // what a shell expects of a program that Ctrl-C ended
+            } else {
+                ExitCode::FAILURE
             }
         }
     }
+}
 
-    fn file(&self) -> io::Result<File> {
+fn run(options: &Options) -> Result<()> {
+    // The first Ctrl-C asks for an end that leaves no temporary file behind; the second insists.
+    ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })?;
+    match (&options.source, &options.target) {
+        (Some(source), Some(target)) => {
+            let summary = copy(source, target, options)?;
+            eprintln!("{summary}"); // not among the bytes, if DST is /dev/stdout
+            Ok(())
+        }
+        _ => check_myself(options),
+    }
+}
+
+// ---- The channel ------------------------------------------------------------------------------
+
+/// Joins source, channel and target.
+fn copy(source: &Path, target: &Path, options: &Options) -> Result<Summary> {
+    let Source {
+        file,
+        size,
+        permissions,
+    } = Source::open(source)?;
+    let opened = Target::open(target, &file).with_context(|| in_words(target))?;
+
+    // It weighs what it holds, so the marks are bytes. The slots are as many as it takes to reach
+    // the high-water mark in full pieces.
+    let mark = usize::try_from(options.high_water_mark.0)?;
+    let slots = mark / PIECE + 1;
+    let (pieces_in, pieces_out) = Builder::new()
+        .weigh_by(Bytes)
+        .high_water_mark(mark)
+        .capacity(slots)
+        .build::<Vec<u8>>()?;
+    // A second channel, which counts items, brings written pieces back to be filled again. It has
+    // room for all there are: those in the slots, and one in the hands of either thread.
+    let (empty_in, empty_out) = Builder::new().capacity(slots + 2).build::<Vec<u8>>()?;
+
+    let monitor = pieces_in.monitor();
+    let bar = progress_bar(size, monitor.clone());
+    let begin = Instant::now();
+    let reader = thread::Builder::new()
+        .name("reader".into())
+        .spawn(move || fill(file, pieces_in, empty_out))
+        .context("cannot start the reader thread")?;
+    let slow = Slow {
+        file: opened.file(),
+        pause: Duration::from_millis(options.slow_consumer),
+    };
+    let drained = drain(pieces_out, empty_in, bar.wrap_write(slow), &INTERRUPTED);
+    bar.finish_and_clear();
+
+    // Whatever went wrong, the reader knows of it by now, and is done with a file in no time. From a
+    // pipe no other byte may ever come: a reader that sleeps there ends with the process.
+    if drained.is_ok() || size.is_some() {
+        // Its panic has been told already, by what `drain` found at the end of the channel.
+        let _ = reader.join();
+    }
+    drained.map_err(|failure| match failure {
+        Failure::Reading(reason) => anyhow!("{}: {reason}", in_words(source)),
+        Failure::Writing(error) => anyhow!("{}: {error}", in_words(target)),
+        other => anyhow!("{}: {other}", in_words(source)),
+    })?;
+    opened
+        .complete(permissions)
+        .with_context(|| in_words(target))?;
+    Ok(Summary::new(begin.elapsed(), &monitor))
+}
+
+/// The reader thread: goes as fast as it can, and sleeps when it is told to stop.
+///
+/// A panic in here drops the producer without an `end`, which the other side cannot take for one.
+pub fn fill(
+    mut source: impl Read,
+    mut pieces: Producer<Vec<u8>, Bytes>,
+    mut empty: Consumer<Vec<u8>>,
+) {
+    loop {
+        // Take what has come back; a new piece is only made until enough of them are under way.
+        let mut piece = empty
+            .try_read()
+            .unwrap_or_else(|_| Vec::with_capacity(PIECE));
+        // Always filled up, also from a pipe that gives a few bytes at a time: then what the
+        // channel weighs is what it takes of memory.
+        match source.by_ref().take(PIECE as u64).read_to_end(&mut piece) {
+            Ok(0) => {
+                pieces.end(); // we need not wait until everything is written: `drain` does
+                return;
+            }
+            Ok(_) => {
+                // This is all there is to backpressure: `write` sleeps until drain.
+                if pieces.write(piece).is_err() {
+                    return; // the writing side has given up, and says why itself
+                }
+            }
+            Err(error) => return pieces.abort(error),
+        }
+    }
+}
+
+/// The writing side: takes one piece after the other, until the clean end or the first failure.
+pub fn drain(
+    mut pieces: Consumer<Vec<u8>, Bytes>,
+    mut empty: Producer<Vec<u8>>,
+    mut target: impl Write,
+    interrupted: &AtomicBool,
+) -> Result<(), Failure> {
+    loop {
+        if interrupted.load(Ordering::Relaxed) {
+            pieces.cancel("interrupted");
+            return Err(Failure::Interrupted);
+        }
+        let mut piece = match pieces.read_timeout(LOOK_UP) {
+            Ok(piece) => piece,
+            Err(ReadTimeoutError::Timeout) => continue,
+            // The reader has said that this was all; nothing else makes a copy complete.
+            Err(ReadTimeoutError::Ended) => return target.flush().map_err(Failure::Writing),
+            Err(ReadTimeoutError::Abandoned) => return Err(Failure::ReaderDied),
+            Err(ReadTimeoutError::Aborted(reason)) => return Err(Failure::Reading(reason)),
+        };
+        if let Err(error) = target.write_all(&piece) {
+            // Wakes the reader if it sleeps; its next write, or the one it is in, is refused.
+            pieces.cancel(error.to_string());
+            return Err(Failure::Writing(error));
+        }
+        piece.clear();
+        // There is room for all. And if the reader is gone, nobody needs it any more.
+        let _ = empty.try_write(piece);
+    }
+}
+
+/// Why a copy is not complete.
+#[derive(Debug)]
+pub enum Failure {
+    /// The source gave an error: the reader aborted.
+    Reading(Reason),
+    /// The reader was gone without an end or an abort: a panic.
+    ReaderDied,
+    /// The target gave an error.
+    Writing(io::Error),
+    /// Ctrl-C.
+    Interrupted,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Temporary(file, _) => file.as_file().try_clone(),
-            Self::Special(file) => file.try_clone(),
+            Self::Reading(reason) => reason.fmt(f),
+            Self::ReaderDied => f.write_str("the thread that reads it died before the end"),
+            Self::Writing(error) => error.fmt(f),
+            Self::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+// ---- What it shows ----------------------------------------------------------------------------
+
+/// Drawn by a thread of its own, ten times a second, which looks at the channel through a monitor.
+/// Nothing is drawn if stderr is no terminal.
+fn progress_bar(size: Option<u64>, monitor: Monitor) -> ProgressBar {
+    let waiting = move |_: &ProgressState, w: &mut dyn fmt::Write| {
+        let _ = write!(w, "{}", ByteSize(monitor.len() as u64));
+    };
+    let (bar, template) = match size {
+        Some(size) => (
+            ProgressBar::new(size),
+            "{bar:30} {binary_bytes}/{binary_total_bytes}, {binary_bytes_per_sec}, {waiting} in the channel",
+        ),
+        None => (
+            ProgressBar::no_length(),
+            "{spinner} {binary_bytes}, {binary_bytes_per_sec}, {waiting} in the channel",
+        ),
+    };
+    let style = ProgressStyle::with_template(template)
+        .expect("a valid template")
+        .with_key("waiting", waiting);
+    bar.set_style(style);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// How it went.
+struct Summary {
+    time: Duration,
+    bytes: u64,
+    high_water_mark: u64,
+    peak: u64,
+    times_told_to_stop: usize,
+    drains: usize,
+    peak_memory: Option<ByteSize>,
+}
+
+impl Summary {
+    /// The monitor outlives both ends, so this can be asked when all is done.
+    fn new(time: Duration, monitor: &Monitor) -> Self {
+        let stats = monitor.stats();
+        Self {
+            time,
+            bytes: stats.weight_written as u64,
+            high_water_mark: monitor.high_water_mark() as u64,
+            peak: stats.peak_len as u64,
+            times_told_to_stop: stats.times_told_to_stop,
+            drains: stats.drains,
+            peak_memory: peak_memory(),
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.time.as_secs_f64();
+        let rate = ByteSize((self.bytes as f64 / seconds) as u64);
+        let (size, peak, mark) = (
+            ByteSize(self.bytes),
+            ByteSize(self.peak),
+            ByteSize(self.high_water_mark),
+        );
+        writeln!(f, "copied       {size} ({} bytes)", self.bytes)?;
+        writeln!(f, "time         {seconds:.3} s, {rate}/s")?;
+        writeln!(
+            f,
+            "told to stop {} times, {} drains",
+            self.times_told_to_stop, self.drains
+        )?;
+        writeln!(
+            f,
+            "peak length  {peak} ({} bytes), high-water mark {mark}",
+            self.peak
+        )?;
+        match self.peak_memory {
+            Some(memory) => write!(f, "peak memory  {memory} resident"),
+            None => write!(f, "peak memory  not known on this system"),
+        }
+    }
+}
+
+/// The most memory that was resident at any time of this process.
+#[cfg(target_os = "linux")]
+fn peak_memory() -> Option<ByteSize> {
+    let status = procfs::process::Process::myself().ok()?.status().ok()?;
+    status.vmhwm.map(ByteSize::kib)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn peak_memory() -> Option<ByteSize> {
+    None
+}
+
+// ---- Files ------------------------------------------------------------------------------------
+
+struct Source {
+    file: File,
+    /// Of a file; of a pipe or a device nobody knows.
+    size: Option<u64>,
+    permissions: Permissions,
+}
+
+impl Source {
+    fn open(path: &Path) -> Result<Self> {
+        let open = || {
+            let file = File::open(path)?;
+            let metadata = file.metadata()?;
+            Ok::<_, io::Error>((file, metadata))
+        };
+        let (file, metadata) = open().with_context(|| in_words(path))?;
+        ensure!(!metadata.is_dir(), "{}: is a directory", in_words(path));
+        Ok(Self {
+            file,
+            size: metadata.is_file().then_some(metadata.len()),
+            permissions: metadata.permissions(),
+        })
+    }
+}
+
+/// Where the bytes go.
+enum Target {
+    /// A file beside DST. It takes DST's name when it is complete, and is removed if it is dropped
+    /// before that.
+    Beside(NamedTempFile, PathBuf),
+    /// DST itself, a device or a pipe: there is nothing to replace it with.
+    Straight(File),
+}
+
+impl Target {
+    fn open(path: &Path, source: &File) -> Result<Self> {
+        let metadata = match path.metadata() {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            Err(_) if path.symlink_metadata().is_ok() => bail!("a symbolic link to nothing"),
+            Err(_) => return Self::beside(path),
+        };
+        ensure!(!metadata.is_dir(), "is a directory");
+        if !metadata.is_file() {
+            return Ok(Self::Straight(OpenOptions::new().write(true).open(path)?));
+        }
+        // The same file also by another name, as a hard link is.
+        let source = same_file::Handle::from_file(source.try_clone()?)?;
+        ensure!(
+            same_file::Handle::from_path(path)? != source,
+            "is the very file to copy"
+        );
+        // A symbolic link stays one: it is the file that it points to which is replaced.
+        Self::beside(&path.canonicalize()?)
+    }
+
+    fn beside(path: &Path) -> Result<Self> {
+        let directory = match path.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        // In the same directory, so in the same file system: renaming it will be one step.
+        let file = tempfile::Builder::new()
+            .prefix(".copy-")
+            .tempfile_in(directory)?;
+        Ok(Self::Beside(file, path.to_owned()))
+    }
+
+    fn file(&self) -> &File {
+        match self {
+            Self::Beside(file, _) => file.as_file(),
+            Self::Straight(file) => file,
         }
     }
 
-    fn complete(self, permissions: fs::Permissions) -> Result<()> {
-        if let Self::Temporary(file, destination) = self {
+    /// Only now is there a copy of that name. On the disk before, or a crash of the machine could
+    /// leave the name without the bytes.
+    fn complete(self, permissions: Permissions) -> Result<()> {
+        if let Self::Beside(file, path) = self {
             file.as_file().set_permissions(permissions)?;
             file.as_file().sync_all()?;
-            file.persist(destination)?;
+            file.persist(path)?;
         }
         Ok(())
     }
 }
 
-/// The heart of it: source, channel, sink.
-fn pump(from: File, mut to: &File, size: u64, options: &Options) -> Result<String> {
-    let (producer, mut consumer) = Builder::new()
-        .weigh_by(Bytes)
-        .high_water_mark(options.high_water_mark)
-        .build()?;
-    let monitor = producer.monitor();
-    let bar = progress_bar(size);
-    let begin = Instant::now();
-
-    let reader = thread::Builder::new()
-        .name("reader".into())
-        .spawn(move || fill(from, producer))
-        .context("cannot start the reader thread")?;
-
-    let written = drain(&mut consumer, &mut to, &monitor, &bar, options);
-    // If the writing failed the reader is refused from here on, and comes to its end.
-    drop(consumer);
-    bar.finish_and_clear();
-    let read = reader.join();
-    let bytes = written?;
-    ensure!(read.is_ok(), "the reader thread panicked");
-
-    let seconds = begin.elapsed().as_secs_f64();
-    let stats = monitor.stats();
-    Ok(format!(
-        "{bytes} bytes in {seconds:.3} s, {:.0} MiB/s\n\
-         told to stop {} times, {} drains, peak length {}, peak resident memory {}",
-        bytes as f64 / 1024.0 / 1024.0 / seconds,
-        stats.times_told_to_stop,
-        stats.drains,
-        HumanBytes(stats.peak_len as u64),
-        peak_memory().map_or("unknown".into(), |bytes| HumanBytes(bytes).to_string()),
-    ))
+/// For `--slow-consumer`.
+struct Slow<'a> {
+    file: &'a File,
+    pause: Duration,
 }
 
-/// The reader thread: `write` obeys the signal, so this runs no further ahead than the mark.
-fn fill(mut from: impl Read, mut producer: Producer<Vec<u8>, Bytes>) {
-    loop {
-        let mut piece = vec![0; PIECE];
-        match from.read(&mut piece) {
-            Ok(0) => {
-                producer.end();
-                return;
-            }
-            Ok(read) => {
-                piece.truncate(read);
-                if producer.write(piece).is_err() {
-                    return; // the consumer is gone, and knows why
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // To the consumer this is no end: the copy is not complete.
-            Err(error) => return producer.abort(error),
+impl Write for Slow<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.pause.is_zero() {
+            thread::sleep(self.pause);
+        }
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn in_words(path: &Path) -> String {
+    path.display().to_string()
+}
+
+// ---- The self-check ---------------------------------------------------------------------------
+
+fn check_myself(options: &Options) -> Result<()> {
+    const SIZE: u64 = 256 * 1024 * 1024;
+
+    /// Bytes without a pattern: a piece that is lost, doubled or swapped shows.
+    struct Noise(fastrand::Rng);
+
+    impl Read for Noise {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0.fill(buffer);
+            Ok(buffer.len())
         }
     }
-}
 
-/// The main thread. An abort by the reader, or its panic, is an `Err` among the items.
-fn drain(
-    consumer: &mut Consumer<Vec<u8>, Bytes>,
-    to: &mut impl Write,
-    monitor: &Monitor,
-    bar: &ProgressBar,
-    options: &Options,
-) -> Result<u64> {
-    let mut bytes = 0;
-    for piece in consumer {
-        let piece = piece.context("reading failed")?;
-        to.write_all(&piece).context("writing failed")?;
-        bytes += piece.len() as u64;
-        bar.set_position(bytes);
-        bar.set_message(HumanBytes(monitor.len() as u64).to_string());
-        thread::sleep(Duration::from_millis(options.slow_consumer));
-    }
-    to.flush().context("writing failed")?;
-    Ok(bytes)
-}
+    let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let source = directory.path().join("source");
+    let target = directory.path().join("copy");
+    let mut noise = Noise(fastrand::Rng::with_seed(1)).take(SIZE);
+    File::create(&source)
+        .and_then(|mut file| io::copy(&mut noise, &mut file))
+        .context("cannot make the file to copy")?;
 
-fn progress_bar(size: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template(
-        "{bar:30} {bytes}/{total_bytes} {binary_bytes_per_sec} in the channel: {msg}",
+    let summary = copy(&source, &target, options)?;
+    eprintln!("{summary}");
+    ensure!(
+        fs::metadata(&target)?.len() == SIZE && are_equal(&source, &target)?,
+        "THE COPY DIFFERS FROM ITS SOURCE"
     );
-    ProgressBar::new(size).with_style(style.expect("a valid template"))
+    directory
+        .close()
+        .context("cannot remove the temporary directory")?;
+    println!("the copy is equal to its source");
+    Ok(())
 }
 
-/// The most memory that this process ever had, where the system says so.
-fn peak_memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kib * 1024)
+/// Byte for byte.
+fn are_equal(one: &Path, other: &Path) -> io::Result<bool> {
+    let (one, other) = (File::open(one)?, File::open(other)?);
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    loop {
+        left.clear();
+        right.clear();
+        (&one).take(PIECE as u64).read_to_end(&mut left)?;
+        (&other).take(PIECE as u64).read_to_end(&mut right)?;
+        if left != right {
+            return Ok(false);
+        }
+        if left.is_empty() {
+            return Ok(true);
+        }
+    }
 }
