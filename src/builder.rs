@@ -8,6 +8,7 @@ use crate::{
     ring::{self, Marks, Most, MAX_LENGTH},
     shared::Shared,
     sync::Arc,
+    wait::Fences,
     weigh::{Items, Weigh},
 };
 
@@ -80,7 +81,7 @@ pub struct Builder<W = Items> {
     capacity: Option<usize>,
     limit: Option<usize>,
     weigh: W,
-    full_fences: bool,
+    fences: Fences,
     first_index: usize,
 }
 
@@ -93,7 +94,7 @@ impl Builder {
             capacity: None,
             limit: None,
             weigh: Items,
-            full_fences: false,
+            fences: Fences::Asymmetric,
             first_index: 0,
         }
     }
@@ -135,7 +136,7 @@ impl<W> Builder<W> {
             capacity: self.capacity,
             limit: self.limit,
             weigh,
-            full_fences: self.full_fences,
+            fences: self.fences,
             first_index: self.first_index,
         }
     }
@@ -155,7 +156,19 @@ impl<W> Builder<W> {
     /// A channel whose ends sleep after almost every item may be faster this way.
     #[cfg(feature = "std")]
     pub fn full_fences(mut self, always: bool) -> Self {
-        self.full_fences = always;
+        self.fences = if always {
+            Fences::Full
+        } else {
+            Fences::Asymmetric
+        };
+        self
+    }
+
+    /// As if the kernel refused the heavy barrier, for models.
+    #[cfg(all(loom, feature = "loom"))]
+    #[doc(hidden)]
+    pub fn refused_barrier(mut self) -> Self {
+        self.fences = Fences::Refused;
         self
     }
 
@@ -198,14 +211,18 @@ impl<W> Builder<W> {
 
         let (write, read) =
             ring::cursor::ring(capacity, marks, most, self.weigh, self.first_index)?;
-        #[cfg(feature = "std")]
-        let fenced = self.full_fences || crate::wait::barrier::is_fence();
-        #[cfg(not(feature = "std"))]
-        let fenced = self.full_fences;
+        #[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
+        let fences = if crate::wait::barrier::is_fence() {
+            Fences::Full
+        } else {
+            self.fences
+        };
+        #[cfg(not(all(feature = "std", not(all(loom, feature = "loom")))))]
+        let fences = self.fences;
         let shared = Arc::new(Shared::new(
             write.accounting().clone(),
             self.first_index,
-            fenced,
+            fences,
         ));
         Ok((
             Producer::new(write, shared.clone()),

@@ -66,8 +66,8 @@ pub struct Consumer<T, W = Items> {
     shared: Arc<Shared>,
     #[cfg(feature = "std")]
     sleeper: Sleeper,
-    /// `close` came while the producer was at work: its going, however it goes, is a clean end.
-    is_closed: bool,
+    /// `cancel` has been called: the drop that follows has nothing to say.
+    has_left: bool,
     /// Neither end is Sync: each operation needs `&mut self` or is the owner's question.
     not_sync: PhantomData<Cell<()>>,
 }
@@ -76,10 +76,10 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     pub(crate) fn new(cursor: ReadCursor<T, W>, shared: Arc<Shared>) -> Self {
         Self {
             cursor,
-            shared,
             #[cfg(feature = "std")]
-            sleeper: Sleeper::new(),
-            is_closed: false,
+            sleeper: Sleeper::new(&shared.readable),
+            shared,
+            has_left: false,
             not_sync: PhantomData,
         }
     }
@@ -138,8 +138,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// Sees to it that the cursor knows of an item, or says why there is none.
     fn find_item(&mut self) -> Result<(), TryReadError> {
         if self.shared.is_aborted() {
-            self.cursor.stop_reading();
-            self.cursor.sweep();
+            drop(self.cursor.stop_reading());
             return Err(TryReadError::Aborted(self.shared.abort_reason()));
         }
         if self.cursor.has_item() || self.cursor.look() {
@@ -158,7 +157,8 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         Err(match self.shared.producer_state() {
             ProducerState::Open => TryReadError::Empty,
             ProducerState::Told | ProducerState::Ended => TryReadError::Ended,
-            ProducerState::Abandoned if self.is_closed => TryReadError::Ended,
+            // The close came while it was at work: its going, however it goes, is a clean end.
+            ProducerState::Abandoned if self.shared.is_closed() => TryReadError::Ended,
             ProducerState::Abandoned => TryReadError::Abandoned,
             ProducerState::Aborted => TryReadError::Aborted(self.shared.abort_reason()),
         })
@@ -241,17 +241,18 @@ impl<T, W> Consumer<T, W> {
     /// ```
     pub fn close(&mut self) {
         // A producer that is gone already has said how.
-        if !self.is_closed && self.shared.producer_state() == ProducerState::Open {
-            self.is_closed = true;
-            self.shared.refuse();
+        if self.shared.producer_state() == ProducerState::Open {
+            self.shared.close();
         }
     }
 
     fn leave(&mut self, reason: Option<Reason>) {
-        if !self.shared.is_gone() {
-            self.cursor.stop_reading();
+        if !self.has_left {
+            self.has_left = true;
+            // Swept last: the producer is told before drops run that may take long, or panic. Until
+            // then nobody else can sweep, so that all is dropped when this returns.
+            let _sweep = self.cursor.stop_reading();
             self.shared.leave(reason);
-            self.cursor.sweep();
         }
     }
 

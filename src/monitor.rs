@@ -40,9 +40,9 @@ pub enum State {
     Closed,
     /// The producer has ended the stream; not everything has been consumed yet.
     Ended,
-    /// The producer has ended the stream, and everything was consumed.
+    /// The producer has ended the stream, or the consumer has closed it, and everything was consumed.
     Finished,
-    /// The producer was dropped without ending the stream.
+    /// The producer was dropped without ending the stream. Stays so when everything was consumed.
     Abandoned,
     /// The producer has aborted.
     Aborted,
@@ -51,6 +51,9 @@ pub enum State {
 }
 
 /// What has happened in a channel so far. Numbers wrap with `usize`.
+///
+/// Whoever sees an item counted as written (or read) also sees what the producer (or consumer) did
+/// before that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -62,13 +65,15 @@ pub struct Stats {
     pub weight_written: usize,
     /// Weight read; where items are counted, their number.
     pub weight_read: usize,
-    /// How often the producer was told to stop: each time that *need drain* began.
+    /// How often the producer was told to stop: each time that *need drain* began, also within a
+    /// blocking write.
     pub times_told_to_stop: usize,
-    /// How often *need drain* ended by a drain. At most `times_told_to_stop`.
+    /// How often *need drain* ended by a drain. At most `times_told_to_stop`; there is none for a stop
+    /// that a cancel ended, or a write that gave up.
     pub drains: usize,
-    /// The greatest length that either end, or this call, has seen. Never more than there was; exact
-    /// if that was at or above the high-water mark. Below it, where the ends do not look at each
-    /// other for every item, a short peak may have gone by unseen.
+    /// The greatest length that either end, or this call, has seen. Never more than there was, and not
+    /// much less: the ends do not look at each other for every item, so that a peak which the consumer
+    /// cut down at once may have gone by unseen.
     pub peak_len: usize,
     /// How often the producer, or its `Finish`, went to sleep.
     pub producer_parks: usize,
@@ -113,18 +118,20 @@ impl Monitor {
 
     /// Where the channel stands.
     pub fn state(&self) -> State {
-        let shared = &*self.shared;
+        let (shared, accounting) = (&*self.shared, &*self.shared.accounting);
+        // In this order: an end that is seen as gone has moved its index for the last time.
         let producer = shared.producer_state();
-        let all_read = || {
-            let accounting = &shared.accounting;
-            accounting.items_read() == accounting.items_written()
-        };
+        let (gone, closed) = (shared.is_gone(), shared.is_closed());
+        let all_read = accounting.items_read() == accounting.items_written();
         match producer {
             ProducerState::Aborted => State::Aborted,
-            ProducerState::Ended if all_read() => State::Finished,
-            _ if shared.is_gone() => State::Cancelled,
+            ProducerState::Ended if all_read => State::Finished,
+            // The producer has no more say in it, or nobody is left to read what it says.
+            _ if closed && all_read && (gone || producer != ProducerState::Open) => State::Finished,
+            ProducerState::Abandoned if all_read => State::Abandoned,
+            _ if gone => State::Cancelled,
             ProducerState::Ended => State::Ended,
-            _ if shared.is_refusing() => State::Closed,
+            _ if closed => State::Closed,
             ProducerState::Abandoned => State::Abandoned,
             ProducerState::Open | ProducerState::Told => State::Open,
         }

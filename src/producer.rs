@@ -84,18 +84,19 @@ pub struct Producer<T, W = Items> {
     shared: Arc<Shared>,
     #[cfg(feature = "std")]
     sleeper: Sleeper,
-    /// Ended or aborted: the drop that follows is no abandonment.
-    is_done: bool,
+    /// What was published last. (A load of the published one would be as good, but hides the store
+    /// after it from the search of a model.)
+    state: Cell<ProducerState>,
 }
 
 impl<T, W: Weigh<T>> Producer<T, W> {
     pub(crate) fn new(cursor: WriteCursor<T, W>, shared: Arc<Shared>) -> Self {
         Self {
             cursor,
-            shared,
             #[cfg(feature = "std")]
-            sleeper: Sleeper::new(),
-            is_done: false,
+            sleeper: Sleeper::new(&shared.writable),
+            shared,
+            state: Cell::new(ProducerState::Open),
         }
     }
 
@@ -168,7 +169,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         self.shared.readable.passed_with_notes(before, now);
         Ok(match flow {
             Some(flow) => flow,
-            None if self.cursor.is_high() => Flow::Backpressure,
+            None if self.cursor.is_high(weight) => Flow::Backpressure,
             None => Flow::Ready,
         })
     }
@@ -178,7 +179,8 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// Looks at the consumer, so that a drain is found by asking. While this is false there is
     /// nothing to wait for.
     pub fn need_drain(&self) -> bool {
-        self.cursor.need_drain() && !self.shared.is_gone()
+        // Gone first: after a cancel no drain is found any more.
+        !self.shared.is_gone() && self.cursor.need_drain()
     }
 
     /// What is buffered now, in items or weight. The consumer can make it less at any moment, and
@@ -198,17 +200,17 @@ impl<T, W: Weigh<T>> Producer<T, W> {
 
     /// The length from which a write says stop, in items or weight.
     pub fn high_water_mark(&self) -> usize {
-        self.cursor.level.marks.high
+        self.cursor.level().marks().high()
     }
 
     /// The length at which a drain happens, in items or weight.
     pub fn low_water_mark(&self) -> usize {
-        self.cursor.level.marks.low
+        self.cursor.level().marks().low()
     }
 
     /// The number of slots.
     pub fn capacity(&self) -> usize {
-        self.cursor.level.capacity
+        self.cursor.level().capacity()
     }
 
     /// How much more is welcome: the high-water mark minus the length, negative when there is too
@@ -225,7 +227,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn desired_size(&self) -> isize {
-        self.cursor.level.marks.desired_size(self.len())
+        self.cursor.level().marks().desired_size(self.len())
     }
 
     /// Changes the high-water mark. A low-water mark that was never chosen stays half of it.
@@ -238,9 +240,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// [`MarkError`] if it would be below the low-water mark or above what the channel can hold;
     /// nothing has changed then.
     pub fn set_high_water_mark(&mut self, mark: usize) -> Result<(), MarkError> {
-        let level = &self.cursor.level;
-        self.cursor
-            .set_marks(level.marks.with_high(mark, level.most))
+        self.cursor.set_high_mark(mark)
     }
 
     /// Changes the low-water mark. Takes effect with the next look for a drain.
@@ -249,24 +249,21 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     ///
     /// [`MarkError`] if it would be above the high-water mark; nothing has changed then.
     pub fn set_low_water_mark(&mut self, mark: usize) -> Result<(), MarkError> {
-        let level = &self.cursor.level;
-        self.cursor
-            .set_marks(level.marks.with_low(mark, level.most))
+        self.cursor.set_low_mark(mark)
     }
 
     /// Ends the stream: the consumer gets all that is buffered and then `Ended`.
     ///
     /// The [`Finish`] tells when everything was consumed. It can be dropped if you do not care.
-    pub fn end(mut self) -> Finish {
+    pub fn end(self) -> Finish {
         let finish = Finish {
             shared: self.shared.clone(),
             last: self.cursor.index(),
             #[cfg(feature = "std")]
-            sleeper: Sleeper::new(),
+            sleeper: Sleeper::new(&self.shared.writable),
             not_sync: PhantomData,
         };
-        self.is_done = true;
-        self.shared.set_producer_state(ProducerState::Ended);
+        self.go_on_to(ProducerState::Ended);
         finish
     }
 }
@@ -274,6 +271,10 @@ impl<T, W: Weigh<T>> Producer<T, W> {
 impl<T, W> Producer<T, W> {
     /// Gives up: the consumer gets `Aborted(reason)` at once, also if it sleeps. What is buffered is
     /// dropped, by the consumer's thread: in its next operation, or when it goes.
+    ///
+    /// If this end knows already that the consumer takes no more ([`is_closed`](Self::is_closed), or
+    /// a `Closed` from any operation), the stream is over and nobody hears the reason: a consumer
+    /// that has closed the channel reads the rest and gets `Ended`.
     ///
     /// ```
     /// use highwater::TryReadError;
@@ -283,11 +284,14 @@ impl<T, W> Producer<T, W> {
     /// assert!(matches!(consumer.try_read(), Err(TryReadError::Aborted(_))));
     /// # Ok::<(), highwater::WriteError<i32>>(())
     /// ```
-    pub fn abort(mut self, reason: impl Into<Box<dyn Error + Send + Sync>>) {
+    pub fn abort(self, reason: impl Into<Box<dyn Error + Send + Sync>>) {
         // First: if the conversion panics this end is dropped as it is, and so abandoned.
         let reason = Reason::new(reason);
-        self.is_done = true;
-        self.shared.abort(reason);
+        // The consumer may have got its `Ended` already, which is final.
+        if self.state.get() == ProducerState::Open && !self.shared.is_gone() {
+            self.shared.announce_abort(reason);
+            self.go_on_to(ProducerState::Aborted);
+        }
     }
 
     /// Whether the consumer takes no more items: it has closed the channel, cancelled, or is gone.
@@ -310,11 +314,16 @@ impl<T, W> Producer<T, W> {
         Monitor::new(self.shared.clone())
     }
 
+    fn go_on_to(&self, state: ProducerState) {
+        self.state.set(state);
+        self.shared.set_producer_state(state);
+    }
+
     /// The producer has seen that the consumer takes no more, and so has written its last item.
     #[cold]
     fn take_note(&self) {
-        if self.shared.producer_state() == ProducerState::Open {
-            self.shared.set_producer_state(ProducerState::Told);
+        if self.state.get() == ProducerState::Open {
+            self.go_on_to(ProducerState::Told);
         }
         if self.shared.is_gone() {
             // What was written as the consumer went is nobody else's to drop.
@@ -415,10 +424,19 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         weight: usize,
         deadline: &Deadline,
     ) -> Result<(), WriteTimeoutError<T>> {
+        // Whatever was refused before, it is this item's turn.
+        self.cursor.forget_refusal();
+        let mut refused_here = false;
         loop {
             match self.wait_until_drained(deadline) {
                 Ok(()) => {}
-                Err(WaitTimeoutError::Timeout) => return Err(WriteTimeoutError::Timeout(item)),
+                Err(WaitTimeoutError::Timeout) => {
+                    if refused_here {
+                        // Nobody else was told to stop, and nobody waits for this item's room.
+                        self.cursor.take_back_stop();
+                    }
+                    return Err(WriteTimeoutError::Timeout(item));
+                }
                 Err(WaitTimeoutError::Closed(_)) => return Err(WriteTimeoutError::Closed(item)),
             }
             match self.write_after_look(item, weight) {
@@ -426,7 +444,10 @@ impl<T, W: Weigh<T>> Producer<T, W> {
                 Err(TryWriteError::Closed(item)) => return Err(WriteTimeoutError::Closed(item)),
                 // Not told to stop, but there is no room for this very item: now it is told to, and
                 // the next drain leaves room.
-                Err(TryWriteError::WouldBlock(refused)) => item = refused,
+                Err(TryWriteError::WouldBlock(refused)) => {
+                    item = refused;
+                    refused_here = true;
+                }
             }
         }
     }
@@ -485,7 +506,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
             shared
                 .writable
                 .wait_until(&mut self.sleeper, cursor.drain_index(), deadline, || {
-                    !cursor.need_drain() || shared.is_refusing()
+                    shared.is_refusing() || !cursor.need_drain()
                 })
         };
         if self.is_closed() {
@@ -503,8 +524,12 @@ impl<T, W: Weigh<T>> Producer<T, W> {
 
 impl<T, W> Drop for Producer<T, W> {
     fn drop(&mut self) {
-        if !self.is_done {
-            self.shared.set_producer_state(ProducerState::Abandoned);
+        if self.state.get() == ProducerState::Open {
+            self.go_on_to(if self.shared.is_refusing() {
+                ProducerState::Told
+            } else {
+                ProducerState::Abandoned
+            });
         }
         if self.shared.is_gone() {
             self.cursor.sweep();

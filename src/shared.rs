@@ -13,13 +13,13 @@ use crate::{
     error::Reason,
     ring::Accounting,
     sync::{Arc, AtomicU8, Ordering},
-    wait::{Gate, FIRST_NOTE},
+    wait::{Fences, Gate, FIRST_NOTE},
 };
 use alloc::boxed::Box;
 use crossbeam_utils::atomic::AtomicCell;
 
-/// The consumer's note: it takes no more items.
-const REFUSING: usize = FIRST_NOTE;
+/// The consumer's note: it has closed the channel, and reads the rest.
+const CLOSED: usize = FIRST_NOTE;
 /// The consumer's note: it is gone, what is buffered will not be read.
 const GONE: usize = FIRST_NOTE << 1;
 /// The producer's note: it has aborted.
@@ -30,7 +30,8 @@ const ABORTED: usize = FIRST_NOTE;
 #[repr(u8)]
 pub(crate) enum ProducerState {
     Open,
-    /// Knows that the consumer takes no more, and so has written its last item.
+    /// Knows that the consumer takes no more, and so has written its last item. Nothing but `Ended`
+    /// comes after this: how such a producer goes is no news to anyone.
     Told,
     Ended,
     Abandoned,
@@ -83,11 +84,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(accounting: Arc<Accounting>, start: usize, fenced: bool) -> Self {
+    pub(crate) fn new(accounting: Arc<Accounting>, start: usize, fences: Fences) -> Self {
         Self {
             accounting,
-            readable: Gate::new(start, fenced),
-            writable: Gate::new(start, fenced),
+            readable: Gate::new(start, fences),
+            writable: Gate::new(start, fences),
             producer: AtomicU8::new(ProducerState::Open as u8),
             abort_reason: Mailbox::new(),
             cancel_reason: Mailbox::new(),
@@ -108,11 +109,10 @@ impl Shared {
         self.readable.ring();
     }
 
-    /// For the producer: gives up.
-    pub(crate) fn abort(&self, reason: Reason) {
+    /// For the producer: says why it gives up. Only before `ProducerState::Aborted`.
+    pub(crate) fn announce_abort(&self, reason: Reason) {
         self.abort_reason.put(reason);
         self.writable.leave_note(ABORTED);
-        self.set_producer_state(ProducerState::Aborted);
     }
 
     /// For the consumer: whether the producer has given up.
@@ -127,9 +127,10 @@ impl Shared {
             .expect("the reason is put there before the abort is announced")
     }
 
-    /// For the consumer: takes no more items, and wakes the producer, which may wait for drain.
-    pub(crate) fn refuse(&self) {
-        self.readable.leave_note(REFUSING);
+    /// For the consumer, while the producer is at work: takes no more items, and wakes the producer,
+    /// which may wait for drain.
+    pub(crate) fn close(&self) {
+        self.readable.leave_note(CLOSED);
         self.writable.ring();
     }
 
@@ -138,13 +139,18 @@ impl Shared {
         if let Some(reason) = reason {
             self.cancel_reason.put(reason);
         }
-        self.readable.leave_note(REFUSING | GONE);
+        self.readable.leave_note(GONE);
         self.writable.ring();
     }
 
     /// For the producer and observers: whether the consumer takes no more items.
     pub(crate) fn is_refusing(&self) -> bool {
-        self.readable.notes() & REFUSING != 0
+        self.readable.notes() & (CLOSED | GONE) != 0
+    }
+
+    /// For anyone: whether the consumer has closed the channel, and may have gone since.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.readable.notes() & CLOSED != 0
     }
 
     /// For the producer and observers: whether the consumer has gone.

@@ -26,9 +26,7 @@ pub(crate) const MODEL: bool = cfg!(all(loom, feature = "loom"));
 
 /// The light half of the asymmetric barrier: keeps the compiler from moving the announcement's
 /// load above the publication's store; the processor is dealt with by `wait::barrier::heavy`.
-///
-/// loom has no membarrier, so that a model uses what the pair is equivalent to: a full fence on
-/// both sides.
+/// (A model's is a full fence: see `Gate::light_barrier`.)
 #[inline(always)]
 pub(crate) fn light_barrier() {
     #[cfg(all(loom, feature = "loom"))]
@@ -39,8 +37,8 @@ pub(crate) fn light_barrier() {
 
 /// A statistic with one writer, read by anyone.
 ///
-/// It orders nothing and no decision hangs on it, so it is never loom's: a model need not branch
-/// on it.
+/// No decision hangs on it, so it is never loom's: a model need not branch on it. Release and
+/// Acquire, so that who reads two of one writer in turn sees the second no older than the first.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(core::sync::atomic::AtomicUsize);
 
@@ -50,25 +48,26 @@ impl Counter {
     }
 
     pub(crate) fn get(&self) -> usize {
-        // Relaxed: a statistic, paired with nothing.
-        self.0.load(core::sync::atomic::Ordering::Relaxed)
+        // Acquire: pairs with the Release in `set`.
+        self.0.load(core::sync::atomic::Ordering::Acquire)
     }
 
     /// Adds one. Only the counter's one writer calls this.
     pub(crate) fn bump(&self) {
-        // Relaxed: one writer, so no read-modify-write is needed.
-        self.0.store(
-            self.get().wrapping_add(1),
-            core::sync::atomic::Ordering::Relaxed,
-        );
+        self.set(self.get().wrapping_add(1));
     }
 
     /// Raises the counter to `value`. Only the counter's one writer calls this.
     pub(crate) fn raise(&self, value: usize) {
         if value > self.get() {
-            // Relaxed: as in `bump`.
-            self.0.store(value, core::sync::atomic::Ordering::Relaxed);
+            self.set(value);
         }
+    }
+
+    fn set(&self, value: usize) {
+        // Release: pairs with the Acquire in `get`. One writer, so that no read-modify-write is
+        // needed.
+        self.0.store(value, core::sync::atomic::Ordering::Release);
     }
 }
 
@@ -202,8 +201,6 @@ mod time {
 
 #[cfg(all(loom, feature = "loom"))]
 mod time {
-    use std::time::Duration;
-
     /// A model's deadline: passes when the model says so, and is noticed at some time after.
     #[derive(Clone, Debug)]
     pub struct Instant(loom::sync::Arc<loom::sync::atomic::AtomicBool>);
@@ -239,10 +236,6 @@ mod time {
             self.0
                 .as_ref()
                 .map_or(false, |i| i.0.load(loom::sync::atomic::Ordering::Relaxed))
-        }
-
-        pub(crate) fn at_most(&self, _timeout: Duration) -> Self {
-            self.clone()
         }
     }
 }

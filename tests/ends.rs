@@ -3,15 +3,18 @@
 
 mod common;
 
-use common::{deadline, eventually, Drops};
+use common::{deadline, eventually, Counted, Drops};
 use highwater::{
-    Builder, Flow, ReadError, ReadTimeoutError, State, TryReadError, TryWriteError,
-    WaitTimeoutError, WriteTimeoutError,
+    Builder, Consumer, Finish, Flow, Producer, ReadError, ReadTimeoutError, State, TryReadError,
+    TryWriteError, WaitTimeoutError, WriteError, WriteTimeoutError,
 };
 use std::{
     io,
     panic::{catch_unwind, AssertUnwindSafe},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc, Arc,
+    },
     thread,
     time::Duration,
 };
@@ -291,5 +294,644 @@ fn a_sleeping_end_uses_no_cpu() {
         producer.write(1).unwrap();
         let used = cpu_time_of(|| assert!(producer.write_timeout(2, second).is_err()));
         assert!(used < Duration::from_millis(5), "producer: {used:?}");
+    }
+}
+
+/// How a producer can go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Going {
+    End,
+    Drop,
+    Abort,
+}
+
+const GOINGS: [Going; 3] = [Going::End, Going::Drop, Going::Abort];
+
+impl Going {
+    fn go<T>(self, producer: Producer<T>) -> Option<Finish> {
+        match self {
+            Self::End => return Some(producer.end()),
+            Self::Drop => drop(producer),
+            Self::Abort => producer.abort("no disk"),
+        }
+        None
+    }
+
+    /// What the consumer then reads in the end.
+    fn assert_is(self, error: ReadError) {
+        match self {
+            Self::End => assert_eq!(error, ReadError::Ended),
+            Self::Drop => assert_eq!(error, ReadError::Abandoned),
+            Self::Abort => match error {
+                ReadError::Aborted(reason) => assert_eq!(reason.to_string(), "no disk"),
+                other => panic!("{other:?}"),
+            },
+        }
+    }
+}
+
+fn with_items(drops: &Drops, items: usize) -> (Producer<Counted>, Consumer<Counted>) {
+    let (mut producer, consumer) = highwater::channel(4);
+    for _ in 0..items {
+        assert!(producer.try_write(drops.item()).is_ok());
+    }
+    (producer, consumer)
+}
+
+#[test]
+fn the_reader_gets_the_rest_and_then_the_same_answer_for_ever_however_the_producer_went() {
+    for going in GOINGS {
+        for (items, read_before) in [(0, 0), (1, 0), (1, 1), (4, 0), (4, 2)] {
+            let drops = Drops::new();
+            let (producer, mut consumer) = with_items(&drops, items);
+            for _ in 0..read_before {
+                consumer.try_read().unwrap();
+            }
+            let finish = going.go(producer);
+            if going == Going::Abort {
+                assert_eq!(consumer.len(), 0);
+            } else {
+                for id in read_before..items {
+                    assert!(!consumer.is_ended());
+                    assert_eq!(consumer.try_read().unwrap().id, id);
+                }
+            }
+            for _ in 0..3 {
+                going.assert_is(consumer.read().map(drop).unwrap_err());
+                let error = consumer.try_read().map(drop).unwrap_err();
+                going.assert_is(error.into_read_error().expect("not Empty"));
+                let error = consumer.read_timeout(Duration::ZERO).map(drop).unwrap_err();
+                going.assert_is(error.into_read_error().expect("not Timeout"));
+                assert!(consumer.peek().is_none());
+            }
+            assert_eq!(consumer.is_ended(), going == Going::End);
+            drops.assert_each_dropped_once(); // while the consumer lives
+            if let Some(finish) = finish {
+                assert_eq!(finish.try_wait(), Ok(true));
+                drop(consumer);
+                assert_eq!(finish.try_wait(), Ok(true), "for good");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_consumer_that_goes_drops_the_rest_right_then_in_every_order_of_ends() {
+    for going in GOINGS {
+        for with_reason in [false, true] {
+            for producer_first in [false, true] {
+                for items in 0..=4 {
+                    let drops = Drops::new();
+                    let (producer, consumer) = with_items(&drops, items);
+                    let leave = |consumer: Consumer<_>| {
+                        if with_reason {
+                            consumer.cancel("enough");
+                        } else {
+                            drop(consumer);
+                        }
+                        drops.assert_each_dropped_once();
+                    };
+                    let finish = if producer_first {
+                        let finish = going.go(producer);
+                        leave(consumer);
+                        finish
+                    } else {
+                        leave(consumer);
+                        assert_eq!(producer.len(), 0);
+                        going.go(producer)
+                    };
+                    drops.assert_each_dropped_once();
+                    if let Some(finish) = finish {
+                        if items == 0 {
+                            assert_eq!(finish.try_wait(), Ok(true));
+                        } else {
+                            let error = finish.try_wait().unwrap_err();
+                            let reason = error.reason().map(ToString::to_string);
+                            assert_eq!(reason.as_deref(), with_reason.then_some("enough"));
+                            assert_eq!(finish.wait(), Err(error), "the same for ever");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn once_the_consumer_has_gone_every_operation_of_the_producer_says_so() {
+    deadline(|| {
+        let short = Duration::from_millis(1);
+        for with_reason in [false, true] {
+            for full in [false, true] {
+                let (mut producer, consumer) = highwater::channel(2);
+                for i in 0..if full { 2 } else { 1 } {
+                    producer.write(i).unwrap();
+                }
+                if with_reason {
+                    consumer.cancel("enough");
+                } else {
+                    drop(consumer);
+                }
+                for _ in 0..2 {
+                    assert!(producer.is_closed());
+                    assert_eq!(producer.try_write(7), Err(TryWriteError::Closed(7)));
+                    assert_eq!(producer.write(7), Err(WriteError(7)));
+                    let timed = producer.write_timeout(7, short);
+                    assert_eq!(timed, Err(WriteTimeoutError::Closed(7)));
+                    let error = producer.wait_drain().unwrap_err();
+                    let timed = producer.wait_drain_timeout(short);
+                    assert_eq!(timed, Err(WaitTimeoutError::Closed(error.clone())));
+                    assert_eq!(error.reason().is_some(), with_reason);
+                    assert_eq!(error.reason(), producer.cancel_reason().as_ref());
+                    assert!(!producer.need_drain());
+                    assert!(producer.is_empty());
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn before_the_consumer_goes_there_is_no_reason_and_nothing_closed() {
+    let (producer, _consumer) = highwater::channel::<u8>(1);
+    assert!(!producer.is_closed());
+    assert!(producer.cancel_reason().is_none());
+}
+
+#[test]
+fn a_reason_can_be_downcast_on_either_side() {
+    #[derive(Debug, PartialEq)]
+    struct Code(u32);
+    impl std::fmt::Display for Code {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "code {}", self.0)
+        }
+    }
+    impl std::error::Error for Code {}
+
+    let (producer, mut consumer) = highwater::channel::<u8>(1);
+    producer.abort(Code(7));
+    let mut reasons = Vec::new();
+    for _ in 0..2 {
+        let Err(ReadError::Aborted(reason)) = consumer.read() else {
+            panic!("not aborted");
+        };
+        assert_eq!(reason.get_ref().downcast_ref(), Some(&Code(7)));
+        reasons.push(reason);
+    }
+    assert_eq!(reasons[0], reasons[1], "the very same");
+
+    let (mut producer, consumer) = highwater::channel::<u8>(1);
+    consumer.cancel(Code(8));
+    let error = producer.wait_drain().unwrap_err();
+    let reason = error.reason().unwrap();
+    assert_eq!(reason.get_ref().downcast_ref(), Some(&Code(8)));
+    assert_eq!(producer.cancel_reason().as_ref(), Some(reason));
+}
+
+#[test]
+fn a_sleeping_consumer_is_woken_however_the_producer_goes() {
+    for going in GOINGS {
+        deadline(move || {
+            let (producer, mut consumer) = highwater::channel::<u8>(4);
+            let monitor = producer.monitor();
+            let reader = thread::spawn(move || consumer.read());
+            eventually("the consumer sleeps", || monitor.stats().consumer_parks > 0);
+            going.go(producer);
+            going.assert_is(reader.join().unwrap().unwrap_err());
+        });
+    }
+}
+
+#[test]
+fn a_sleeping_producer_is_woken_however_the_consumer_goes() {
+    for way in 0..3 {
+        deadline(move || {
+            let (mut producer, mut consumer) = highwater::channel(1);
+            let monitor = producer.monitor();
+            producer.write(1).unwrap();
+            let writer = thread::spawn(move || (producer.write(2), producer.wait_drain()));
+            eventually("the producer sleeps", || monitor.stats().producer_parks > 0);
+            match way {
+                0 => drop(consumer),
+                1 => consumer.cancel("enough"),
+                _ => {
+                    consumer.close();
+                    assert_eq!(consumer.read(), Ok(1));
+                    assert_eq!(consumer.read(), Err(ReadError::Ended));
+                }
+            }
+            let (written, waited) = writer.join().unwrap();
+            assert_eq!(written, Err(WriteError(2)));
+            assert_eq!(waited.unwrap_err().reason().is_some(), way == 1);
+        });
+    }
+}
+
+#[test]
+fn a_sleeping_wait_for_drain_is_woken_by_a_cancel_with_its_reason_and_is_no_drain() {
+    deadline(|| {
+        let (mut producer, consumer) = highwater::channel(2);
+        let monitor = producer.monitor();
+        producer.write(1).unwrap();
+        producer.write(2).unwrap();
+        let waiter = thread::spawn(move || producer.wait_drain());
+        eventually("the producer sleeps", || monitor.stats().producer_parks > 0);
+        consumer.cancel("enough");
+        let error = waiter.join().unwrap().unwrap_err();
+        assert_eq!(error.reason().unwrap().to_string(), "enough");
+        assert_eq!(monitor.stats().drains, 0);
+    });
+}
+
+#[test]
+fn after_an_end_no_drain_happens_only_the_finish() {
+    let (mut producer, mut consumer) = highwater::channel(2);
+    let monitor = producer.monitor();
+    producer.write(1).unwrap();
+    producer.write(2).unwrap();
+    let finish = producer.end();
+    assert_eq!(finish.try_wait(), Ok(false));
+    assert_eq!(consumer.read(), Ok(1));
+    assert_eq!(finish.try_wait(), Ok(false));
+    assert_eq!(consumer.read(), Ok(2));
+    assert_eq!(finish.try_wait(), Ok(true));
+    assert_eq!(monitor.stats().times_told_to_stop, 1);
+    assert_eq!(monitor.stats().drains, 0);
+}
+
+#[test]
+fn a_sleeping_finish_is_woken_by_the_last_item_and_not_before() {
+    deadline(|| {
+        for first in [0, usize::MAX - 2] {
+            let (mut producer, mut consumer) = Builder::new()
+                .high_water_mark(8)
+                .first_index(first)
+                .build()
+                .unwrap();
+            let monitor = producer.monitor();
+            for i in 0..6 {
+                producer.write(i).unwrap();
+            }
+            let finish = producer.end();
+            let waiter = thread::spawn(move || finish.wait());
+            eventually("the producer sleeps", || monitor.stats().producer_parks > 0);
+            for i in 0..6 {
+                assert_eq!(monitor.stats().producer_wake_ups, 0, "before {i}");
+                assert_eq!(consumer.read(), Ok(i));
+            }
+            assert_eq!(waiter.join().unwrap(), Ok(()));
+        }
+    });
+}
+
+#[test]
+fn a_sleeping_finish_is_woken_with_an_error_by_a_consumer_that_goes_early() {
+    deadline(|| {
+        for with_reason in [false, true] {
+            let (mut producer, mut consumer) = highwater::channel(4);
+            let monitor = producer.monitor();
+            producer.write(1).unwrap();
+            producer.write(2).unwrap();
+            let finish = producer.end();
+            let waiter = thread::spawn(move || finish.wait());
+            eventually("the producer sleeps", || monitor.stats().producer_parks > 0);
+            assert_eq!(consumer.read(), Ok(1));
+            if with_reason {
+                consumer.cancel("enough");
+            } else {
+                drop(consumer);
+            }
+            let error = waiter.join().unwrap().unwrap_err();
+            let reason = error.reason().map(ToString::to_string);
+            assert_eq!(reason.as_deref(), with_reason.then_some("enough"));
+        }
+    });
+}
+
+#[test]
+fn a_consumer_that_goes_after_it_has_read_everything_has_finished_the_stream() {
+    for with_reason in [false, true] {
+        for end_first in [false, true] {
+            let (mut producer, mut consumer) = highwater::channel(4);
+            producer.write(1).unwrap();
+            assert_eq!(consumer.read(), Ok(1));
+            let leave = |consumer: Consumer<_>| {
+                if with_reason {
+                    consumer.cancel("enough");
+                }
+            };
+            let finish = if end_first {
+                let finish = producer.end();
+                leave(consumer);
+                finish
+            } else {
+                leave(consumer);
+                producer.end()
+            };
+            assert_eq!(finish.try_wait(), Ok(true));
+            assert_eq!(finish.wait(), Ok(()));
+        }
+    }
+}
+
+#[test]
+fn a_finish_that_nobody_keeps_changes_nothing() {
+    let (mut producer, mut consumer) = highwater::channel(4);
+    producer.write(1).unwrap();
+    drop(producer.end());
+    assert_eq!(consumer.read(), Ok(1));
+    assert_eq!(consumer.read(), Err(ReadError::Ended));
+}
+
+#[test]
+fn after_a_close_the_rest_is_read_and_then_the_end_comes_however_the_producer_goes() {
+    for going in GOINGS {
+        for told in [false, true] {
+            let (mut producer, mut consumer) = highwater::channel(4);
+            producer.write(1).unwrap();
+            producer.write(2).unwrap();
+            consumer.close();
+            consumer.close(); // once more changes nothing
+            assert!(!consumer.is_ended());
+            assert_eq!(consumer.read(), Ok(1));
+            if told {
+                assert_eq!(producer.try_write(3), Err(TryWriteError::Closed(3)));
+                assert!(producer.cancel_reason().is_none());
+                assert!(producer.wait_drain().unwrap_err().reason().is_none());
+            }
+            let finish = going.go(producer);
+            // An end that knows of the close has nothing more to say: `Ended` may have been read.
+            if going == Going::Abort && !told {
+                going.assert_is(consumer.read().unwrap_err());
+                continue;
+            }
+            assert_eq!(consumer.read(), Ok(2));
+            assert_eq!(consumer.read(), Err(ReadError::Ended), "{going:?}, {told}");
+            assert!(consumer.is_ended());
+            assert!(finish.map_or(true, |finish| finish.try_wait() == Ok(true)));
+        }
+    }
+}
+
+#[test]
+fn an_end_that_was_read_after_a_close_stays_the_end_whatever_the_producer_does() {
+    for going in GOINGS {
+        let (mut producer, mut consumer) = highwater::channel(4);
+        let monitor = producer.monitor();
+        producer.write(1).unwrap();
+        consumer.close();
+        assert_eq!(monitor.state(), State::Closed);
+        assert!(producer.is_closed());
+        assert_eq!(consumer.read(), Ok(1));
+        assert_eq!(consumer.read(), Err(ReadError::Ended));
+        assert_eq!(monitor.state(), State::Finished);
+        going.go(producer);
+        assert_eq!(consumer.read(), Err(ReadError::Ended), "{going:?}");
+        assert!(consumer.is_ended());
+        drop(consumer);
+        assert_eq!(monitor.state(), State::Finished, "{going:?}");
+    }
+}
+
+#[test]
+fn a_cancel_stays_one_whatever_the_producer_does() {
+    for going in GOINGS {
+        for told in [false, true] {
+            let (mut producer, consumer) = highwater::channel::<u8>(4);
+            let monitor = producer.monitor();
+            consumer.cancel("enough");
+            if told {
+                assert!(producer.try_write(1).is_err());
+            }
+            assert_eq!(monitor.state(), State::Cancelled);
+            if going == Going::End {
+                continue; // of a stream in which nothing was written, and so all was read
+            }
+            going.go(producer);
+            assert_eq!(monitor.state(), State::Cancelled, "{going:?}, {told}");
+        }
+    }
+}
+
+#[test]
+fn a_close_that_comes_after_the_producer_went_does_not_gloss_over_how() {
+    for going in GOINGS {
+        let (mut producer, mut consumer) = highwater::channel(4);
+        producer.write(1).unwrap();
+        going.go(producer);
+        consumer.close();
+        if going != Going::Abort {
+            assert_eq!(consumer.read(), Ok(1));
+        }
+        going.assert_is(consumer.read().unwrap_err());
+    }
+}
+
+#[test]
+fn a_consumer_that_sleeps_after_its_close_is_woken_when_the_producer_notices() {
+    for way in 0..4 {
+        deadline(move || {
+            let (mut producer, mut consumer) = highwater::channel(4);
+            let monitor = producer.monitor();
+            let reader = thread::spawn(move || {
+                consumer.close();
+                consumer.read()
+            });
+            eventually("the consumer sleeps", || monitor.stats().consumer_parks > 0);
+            match way {
+                0 => assert_eq!(producer.try_write(1), Err(TryWriteError::Closed(1))),
+                1 => assert!(producer.is_closed()),
+                2 => assert!(producer.wait_drain().is_err()),
+                _ => drop(producer),
+            }
+            assert_eq!(reader.join().unwrap(), Err(ReadError::Ended));
+        });
+    }
+}
+
+#[test]
+fn a_write_under_way_at_a_close_is_read_or_refused_and_never_lost() {
+    deadline(|| {
+        let rounds = if cfg!(miri) { 10 } else { 2_000 };
+        for round in 0..rounds {
+            let (mut producer, mut consumer) = highwater::channel(4);
+            let writer = thread::spawn(move || {
+                let mut accepted = 0;
+                loop {
+                    match producer.try_write(accepted) {
+                        Ok(_) => accepted += 1,
+                        Err(TryWriteError::WouldBlock(_)) => thread::yield_now(),
+                        Err(TryWriteError::Closed(_)) => return accepted,
+                    }
+                }
+            });
+            for i in 0..round % 7 {
+                assert_eq!(consumer.read(), Ok(i));
+            }
+            consumer.close();
+            let read = round % 7 + consumer.iter().map(Result::unwrap).count();
+            assert_eq!(read, writer.join().unwrap(), "round {round}");
+        }
+    });
+}
+
+#[test]
+fn what_was_written_just_before_an_end_is_never_missed() {
+    deadline(|| {
+        let rounds = if cfg!(miri) { 10 } else { 20_000 };
+        let going = |round: usize| [Going::End, Going::Drop][round % 2];
+        let (producers, consumers): (Vec<_>, Vec<_>) =
+            (0..rounds).map(|_| highwater::channel(1)).unzip();
+        // The round that the reader polls in: the writer writes and goes in the midst of it.
+        let polling = Arc::new(AtomicUsize::new(0));
+        let polled = polling.clone();
+        let writer = thread::spawn(move || {
+            for (round, mut producer) in producers.into_iter().enumerate() {
+                while polled.load(Ordering::Acquire) <= round {
+                    thread::yield_now();
+                }
+                for _ in 0..round % 64 {
+                    std::hint::spin_loop();
+                }
+                let _ = producer.try_write(round).unwrap();
+                going(round).go(producer);
+            }
+        });
+        for (round, mut consumer) in consumers.into_iter().enumerate() {
+            polling.store(round + 1, Ordering::Release);
+            let mut polls = 0;
+            let first = loop {
+                match consumer.try_read() {
+                    // Alone on a processor, the writer would never get to write.
+                    Err(TryReadError::Empty) if polls > 1000 => thread::yield_now(),
+                    Err(TryReadError::Empty) => polls += 1,
+                    other => break other,
+                }
+            };
+            assert_eq!(first, Ok(round), "the item comes before the end");
+            going(round).assert_is(consumer.read().unwrap_err());
+        }
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn iterators_stop_at_a_clean_end_and_give_any_other_as_a_last_error() {
+    for going in GOINGS {
+        for by_value in [false, true] {
+            let (mut producer, mut consumer) = highwater::channel(4);
+            if going != Going::Abort {
+                producer.write(1).unwrap();
+                producer.write(2).unwrap();
+            }
+            going.go(producer);
+            let check = |items: &mut dyn Iterator<Item = Result<i32, ReadError>>| {
+                if going != Going::Abort {
+                    assert_eq!(items.next(), Some(Ok(1)));
+                    assert_eq!(items.next(), Some(Ok(2)));
+                }
+                if going != Going::End {
+                    going.assert_is(items.next().unwrap().unwrap_err());
+                }
+                for _ in 0..3 {
+                    assert_eq!(items.next(), None);
+                }
+            };
+            if by_value {
+                check(&mut consumer.into_iter());
+            } else {
+                check(&mut consumer.iter());
+                going.assert_is(consumer.read().unwrap_err());
+            }
+        }
+    }
+}
+
+#[test]
+fn an_iterator_that_is_left_early_leaves_the_rest() {
+    let (mut producer, mut consumer) = highwater::channel(8);
+    for i in 0..6 {
+        producer.write(i).unwrap();
+    }
+    assert_eq!(consumer.iter().next(), Some(Ok(0)));
+    for item in &mut consumer {
+        if item == Ok(2) {
+            break;
+        }
+    }
+    assert_eq!(consumer.try_iter().next(), Some(3));
+    assert_eq!(consumer.len(), 2);
+    assert_eq!(consumer.try_iter().collect::<Vec<_>>(), [4, 5]);
+    assert_eq!(consumer.try_iter().next(), None);
+    producer.write(6).unwrap();
+    assert_eq!(consumer.try_iter().collect::<Vec<_>>(), [6], "it goes on");
+    assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
+    let drops = Drops::new();
+    let (_producer, consumer) = with_items(&drops, 3);
+    drop(consumer.into_iter().next());
+    drops.assert_each_dropped_once();
+}
+
+#[test]
+fn a_peek_takes_nothing_waits_for_nothing_and_sees_what_comes() {
+    let (mut producer, mut consumer) = highwater::channel(2);
+    assert_eq!(consumer.peek(), None);
+    producer.write(1).unwrap();
+    producer.write(2).unwrap();
+    for _ in 0..3 {
+        assert_eq!(consumer.peek(), Some(&1));
+    }
+    assert_eq!((consumer.len(), producer.len()), (2, 2));
+    assert!(producer.need_drain(), "it still counts");
+    assert_eq!(consumer.try_read(), Ok(1));
+    producer.end();
+    assert_eq!(consumer.peek(), Some(&2));
+    assert!(!consumer.is_ended());
+    assert_eq!(consumer.try_read(), Ok(2));
+    assert_eq!(consumer.peek(), None);
+    assert!(consumer.is_ended());
+}
+
+#[test]
+fn an_abort_drops_what_is_buffered_in_the_readers_next_operation_or_as_it_goes() {
+    for way in 0..5 {
+        let drops = Drops::new();
+        let (producer, mut consumer) = with_items(&drops, 3);
+        assert!(consumer.peek().is_some());
+        producer.abort("no disk");
+        match way {
+            0 => assert!(consumer.try_read().is_err()),
+            1 => assert!(consumer.read().is_err()),
+            2 => assert!(consumer.peek().is_none()),
+            3 => assert!(consumer.try_iter().next().is_none()),
+            _ => drop(consumer),
+        }
+        drops.assert_each_dropped_once();
+    }
+}
+
+#[test]
+fn an_abort_after_the_consumer_went_is_heard_by_nobody_and_harms_nobody() {
+    let drops = Drops::new();
+    let (mut producer, consumer) = with_items(&drops, 2);
+    let monitor = producer.monitor();
+    drop(consumer);
+    assert!(producer.try_write(drops.item()).is_err());
+    producer.abort("no disk");
+    drops.assert_each_dropped_once();
+    assert_eq!(monitor.len(), 0);
+}
+
+#[test]
+fn is_ended_is_about_the_clean_end_alone() {
+    for going in GOINGS {
+        let (mut producer, mut consumer) = highwater::channel(4);
+        assert!(!consumer.is_ended());
+        producer.write(1).unwrap();
+        going.go(producer);
+        assert!(!consumer.is_ended(), "one is left, or it is no clean end");
+        let _ = consumer.try_read();
+        assert_eq!(consumer.is_ended(), going == Going::End);
     }
 }

@@ -55,7 +55,7 @@ pub(crate) fn ring<T, W: Weigh<T>>(
         head: start,
         tail_seen: start,
         consumed: start,
-        discarding: false,
+        has_stopped: false,
         accounting,
         ring,
         weigh: PhantomData,
@@ -64,44 +64,29 @@ pub(crate) fn ring<T, W: Weigh<T>>(
 }
 
 impl<T> Ring<T> {
-    /// Drops every item from `swept` to `tail`. Only after the consumer has stopped reading for
-    /// good (`ReadCursor::discard`).
+    /// Drops what will not be read, if somebody else is not at it already. Does nothing while the
+    /// consumer still reads: until it stops, the right to sweep is its own.
     ///
     /// Both ends may come here at once, the consumer as it goes, the producer with an item written
     /// at that moment. One sweeps; the other goes on, as the sweeper looks again after letting go.
     fn sweep(&self) {
-        let accounting = &*self.accounting;
-        loop {
-            // AcqRel: Acquire pairs with the Release of the last holder's `swap(false)`, for
-            // `swept`; Release gives our `tail` to a holder that is about to let go, whose
-            // `swap(false)` then reads this very value.
-            if accounting.sweeping.swap(true, Ordering::AcqRel) {
-                return;
-            }
-            // If an item's drop panics, the rest is dropped while unwinding, as a Vec does.
-            drop(Sweep { ring: self }.run());
-            // Relaxed: only a holder writes `swept`; if another has it by now, that one looks again.
-            // Acquire: pairs with the Release store in WriteCursor::publish.
-            if accounting.swept.load(Ordering::Relaxed)
-                == accounting.write.tail.load(Ordering::Acquire)
-            {
-                return;
-            }
+        // AcqRel: Acquire pairs with the Release of the last holder's `swap(false)`, for `swept`;
+        // Release gives our `tail` to a holder that is about to let go, whose `swap(false)` then
+        // reads this very value.
+        if !self.accounting.sweeping.swap(true, Ordering::AcqRel) {
+            drop(Sweep { ring: self });
         }
     }
 }
 
-/// The right to sweep; given back when dropped.
-struct Sweep<'a, T> {
+/// The right to sweep: when dropped, all that was written and will not be read is dropped too, and
+/// the right is given back.
+#[must_use]
+pub(crate) struct Sweep<'a, T> {
     ring: &'a Ring<T>,
 }
 
 impl<T> Sweep<'_, T> {
-    fn run(self) -> Self {
-        self.drop_items();
-        self
-    }
-
     fn drop_items(&self) {
         let accounting = &*self.ring.accounting;
         loop {
@@ -124,21 +109,45 @@ impl<T> Sweep<'_, T> {
 
 impl<T> Drop for Sweep<'_, T> {
     fn drop(&mut self) {
-        // Nothing is left, unless an item's drop has just panicked.
-        self.drop_items();
-        // AcqRel: see `Ring::sweep`.
-        self.ring.accounting.sweeping.swap(false, Ordering::AcqRel);
+        /// Sweeps the rest if an item's drop panics, as a `Vec` does: a second panic is an abort.
+        struct Rest<'a, 'b, T>(&'a Sweep<'b, T>);
+        impl<T> Drop for Rest<'_, '_, T> {
+            fn drop(&mut self) {
+                self.0.drop_items();
+            }
+        }
+        /// Gives the right back, whatever panics.
+        struct LetGo<'a, T>(&'a Ring<T>);
+        impl<T> Drop for LetGo<'_, T> {
+            fn drop(&mut self) {
+                let accounting = &*self.0.accounting;
+                // AcqRel: see `Ring::sweep`.
+                accounting.sweeping.swap(false, Ordering::AcqRel);
+                // Relaxed, both: if there was a loser, its `tail` came with the swap; only a holder
+                // writes `swept`, and if another has it by now, that one looks again.
+                let swept = accounting.swept.load(Ordering::Relaxed);
+                if swept != accounting.write.tail.load(Ordering::Relaxed) {
+                    self.0.sweep();
+                }
+            }
+        }
+
+        let _let_go = LetGo(self.ring);
+        let rest = Rest(self);
+        rest.0.drop_items();
+        core::mem::forget(rest);
     }
 }
 
 impl<T> Drop for Ring<T> {
     fn drop(&mut self) {
-        // Relaxed, here and below: whoever drops the ring is alone with it, by its Arc.
-        if !self.accounting.discarding.load(Ordering::Relaxed) {
+        // Relaxed, both: whoever drops the ring is alone with it, by its Arc.
+        if self.accounting.sweeping.load(Ordering::Relaxed) {
+            // The consumer was dropped as a mere cursor and never stopped reading.
             let head = self.accounting.read.head.load(Ordering::Relaxed);
             self.accounting.swept.store(head, Ordering::Relaxed);
         }
-        self.sweep();
+        drop(Sweep { ring: self });
     }
 }
 
@@ -156,7 +165,7 @@ pub(crate) struct WriteCursor<T, W> {
     /// Copies of the consumer's numbers; may lag, and then only say *full* too early.
     head_seen: usize,
     consumed_seen: usize,
-    pub(crate) level: Level,
+    level: Level,
     weigh: W,
     accounting: Arc<Accounting>,
     ring: Arc<Ring<T>>,
@@ -200,6 +209,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         {
             Ok(()) => {
                 self.put(item, weight);
+                self.level.forget_refusal();
                 // The limit must never lie behind `tail`, also if a Waker panics before `is_high`
                 // has judged this write.
                 self.limit = self.tail;
@@ -216,7 +226,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     /// Writes an item into the next slot and publishes it. Only after `fits` or `admits`.
     #[inline(always)]
     fn put(&mut self, item: T, weight: usize) {
-        debug_assert!(self.slots_seen() < self.level.capacity, "no slot is free");
+        debug_assert!(self.slots_seen() < self.level.capacity(), "no slot is free");
         // SAFETY: tail - head_seen < capacity, which `fits` and `admits` both say (`set_limit`
         // keeps `limit` within it), and head only grows: the slot at `tail` is free, and ours
         // until `tail` is published.
@@ -234,8 +244,9 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     fn publish(&self) {
         let write = &*self.accounting.write;
         if !W::COUNTS_ITEMS {
-            // Relaxed: ordered before `tail`.
-            write.written.store(self.written, Ordering::Relaxed);
+            // Release: pairs with the Acquire loads in Accounting, which then see all the consumption
+            // that made room for this.
+            write.written.store(self.written, Ordering::Release);
         }
         // Release: pairs with the Acquire loads of `tail` in ReadCursor::look and
         // Accounting::has_items_at; the item is in its slot.
@@ -278,31 +289,35 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
             self.room = 0;
             return;
         }
-        let stop_at = self.level.marks.stop_at();
+        let stop_at = self.level.marks().stop_at();
         let slots = if W::COUNTS_ITEMS {
-            // The write at the limit is the one that reaches the mark. stop_at <= capacity.
-            stop_at - 1
+            // The write at the limit is the one that reaches the mark, which is within the
+            // capacity (`Marks::new`).
+            (stop_at - 1).min(self.level.capacity())
         } else {
             self.room = stop_at.saturating_sub(self.len_seen());
-            self.level.capacity
+            self.level.capacity()
         };
         // If there is more than that already (a mark was lowered), the limit is here and now.
         let free = slots.saturating_sub(self.slots_seen());
         self.limit = self.tail.wrapping_add(free);
     }
 
-    /// The judgement on a write that did not surely stay below the mark: whether the length right
-    /// after it is at or above the high mark.
-    pub(crate) fn is_high(&mut self) -> bool {
-        let stop_at = self.level.marks.stop_at();
-        if self.len_seen() >= stop_at {
+    /// The judgement on the write of an item of this weight that did not surely stay below the mark:
+    /// whether it left the length at or above the high mark.
+    pub(crate) fn is_high(&mut self, weight: usize) -> bool {
+        let stop_at = self.level.marks().stop_at();
+        let mut high = self.len_seen() >= stop_at;
+        if high {
             self.head_seen = self.head();
             if !W::COUNTS_ITEMS {
                 self.consumed_seen = self.consumed();
             }
-            self.accounting.write.peak.raise(self.len_seen());
+            // The item itself was there at that moment, even if it has been read since.
+            let len = self.len_seen().max(weight);
+            self.accounting.write.peak.raise(len);
+            high = len >= stop_at;
         }
-        let high = self.len_seen() >= stop_at;
         if high {
             self.stop(None);
         } else {
@@ -315,6 +330,19 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         if self.level.stop(refusal) {
             self.accounting.write.told_to_stop.bump();
         }
+        self.set_limit();
+    }
+
+    /// The refusal of an earlier item is not to delay the next one: see [`Level::forget_refusal`].
+    #[cfg(feature = "std")]
+    pub(crate) fn forget_refusal(&self) {
+        self.level.forget_refusal();
+    }
+
+    /// See [`Level::take_back_stop`].
+    #[cfg(feature = "std")]
+    pub(crate) fn take_back_stop(&mut self) {
+        self.level.take_back_stop();
         self.set_limit();
     }
 
@@ -374,14 +402,26 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         self.tail.wrapping_sub(self.head_seen)
     }
 
-    pub(crate) fn set_marks(&mut self, marks: Result<Marks, MarkError>) -> Result<(), MarkError> {
-        let marks = marks?;
-        self.level.marks = marks;
-        // Relaxed, both: copies for observers, numbers on their own.
-        self.accounting.high.store(marks.high, Ordering::Relaxed);
-        self.accounting.low.store(marks.low, Ordering::Relaxed);
-        self.set_limit();
+    /// As [`Level::set_high`].
+    pub(crate) fn set_high_mark(&mut self, high: usize) -> Result<(), MarkError> {
+        self.level.set_high(high)?;
+        self.marks_changed();
         Ok(())
+    }
+
+    /// As [`Level::set_low`].
+    pub(crate) fn set_low_mark(&mut self, low: usize) -> Result<(), MarkError> {
+        self.level.set_low(low)?;
+        self.marks_changed();
+        Ok(())
+    }
+
+    fn marks_changed(&mut self) {
+        let marks = self.level.marks();
+        // Relaxed, both: copies for observers, numbers on their own.
+        self.accounting.high.store(marks.high(), Ordering::Relaxed);
+        self.accounting.low.store(marks.low(), Ordering::Relaxed);
+        self.set_limit();
     }
 }
 
@@ -395,9 +435,13 @@ impl<T, W> WriteCursor<T, W> {
         &self.accounting
     }
 
-    /// Drops what this end wrote at the moment the consumer went. Only after it is seen as gone.
+    /// The marks, and whether the producer was told to stop, as last seen.
+    pub(crate) fn level(&self) -> &Level {
+        &self.level
+    }
+
+    /// Drops what this end wrote at the moment the consumer went.
     pub(crate) fn sweep(&self) {
-        debug_assert!(self.accounting.discarding.load(Ordering::Relaxed));
         self.ring.sweep();
     }
 }
@@ -410,7 +454,8 @@ pub(crate) struct ReadCursor<T, W> {
     tail_seen: usize,
     /// The weight of all items read; unused where items are counted.
     consumed: usize,
-    discarding: bool,
+    /// Nothing is read any more: the slots are the sweeper's.
+    has_stopped: bool,
     accounting: Arc<Accounting>,
     ring: Arc<Ring<T>>,
     weigh: PhantomData<fn(&T) -> W>,
@@ -449,6 +494,9 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
 
     /// Looks at the other side; returns whether there is an item.
     pub(crate) fn look(&mut self) -> bool {
+        if self.has_stopped {
+            return false;
+        }
         let write = &*self.accounting.write;
         // Acquire: pairs with the Release store in WriteCursor::publish; the items are there.
         self.tail_seen = write.tail.load(Ordering::Acquire);
@@ -485,23 +533,18 @@ impl<T, W> ReadCursor<T, W> {
         self.head
     }
 
-    /// Says that nothing will be read any more, so that `sweep` may drop what is left.
+    /// Reads nothing any more: what is buffered, and what may still be written, is dropped with what
+    /// this returns, and by nobody before. `None` if that was done before.
     ///
     /// `head` stays where it is: what is dropped was not consumed, and does not finish the stream.
-    pub(crate) fn stop_reading(&mut self) {
-        if !self.discarding {
-            self.discarding = true;
-            self.tail_seen = self.head;
-            // Relaxed, both: read after the end that reads them has seen this end as gone
-            // (Acquire, in `shared.rs`), or when it is alone with the ring.
-            self.accounting.swept.store(self.head, Ordering::Relaxed);
-            self.accounting.discarding.store(true, Ordering::Relaxed);
+    pub(crate) fn stop_reading(&mut self) -> Option<Sweep<'_, T>> {
+        if self.has_stopped {
+            return None;
         }
-    }
-
-    /// Drops what is buffered. Only after `stop_reading`.
-    pub(crate) fn sweep(&self) {
-        debug_assert!(self.discarding);
-        self.ring.sweep();
+        self.has_stopped = true;
+        self.tail_seen = self.head;
+        // Relaxed: handed over with `sweeping`, which is ours since the ring was made.
+        self.accounting.swept.store(self.head, Ordering::Relaxed);
+        Some(Sweep { ring: &self.ring })
     }
 }

@@ -14,8 +14,8 @@ pub(crate) const MAX_LENGTH: usize = isize::MAX as usize;
 /// The two marks. `low <= high`, and `high` does not pass what the channel can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Marks {
-    pub(crate) high: usize,
-    pub(crate) low: usize,
+    high: usize,
+    low: usize,
     /// The low mark was never chosen: it stays half of the high mark.
     low_is_default: bool,
 }
@@ -51,12 +51,20 @@ impl Marks {
         }
     }
 
-    pub(crate) fn with_high(self, high: usize, most: Most) -> Result<Self, MarkError> {
+    fn with_high(self, high: usize, most: Most) -> Result<Self, MarkError> {
         Self::new(high, (!self.low_is_default).then_some(self.low), most)
     }
 
-    pub(crate) fn with_low(self, low: usize, most: Most) -> Result<Self, MarkError> {
+    fn with_low(self, low: usize, most: Most) -> Result<Self, MarkError> {
         Self::new(self.high, Some(low), most)
+    }
+
+    pub(crate) fn high(self) -> usize {
+        self.high
+    }
+
+    pub(crate) fn low(self) -> usize {
+        self.low
     }
 
     /// The length from which a write says stop. A mark of 0 acts like 1, as an empty channel never
@@ -94,9 +102,9 @@ pub(crate) enum Refusal {
 /// The producer's side of flow control: the marks, and whether it was told to stop.
 #[derive(Debug)]
 pub(crate) struct Level {
-    pub(crate) marks: Marks,
-    pub(crate) most: Most,
-    pub(crate) capacity: usize,
+    marks: Marks,
+    most: Most,
+    capacity: usize,
     /// *Need drain*: told to stop, not drained since. A Cell, as merely asking may find a drain.
     need_drain: Cell<bool>,
     /// The item whose refusal was the last word to the producer: a drain that left no room for it
@@ -113,6 +121,27 @@ impl Level {
             need_drain: Cell::new(false),
             refusal: Cell::new(None),
         }
+    }
+
+    pub(crate) fn marks(&self) -> Marks {
+        self.marks
+    }
+
+    /// The number of slots. Never changes: the ring relies on it.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// As `Marks::with_high`; nothing has changed after an error.
+    pub(crate) fn set_high(&mut self, high: usize) -> Result<(), MarkError> {
+        self.marks = self.marks.with_high(high, self.most)?;
+        Ok(())
+    }
+
+    /// As `Marks::with_low`; nothing has changed after an error.
+    pub(crate) fn set_low(&mut self, low: usize) -> Result<(), MarkError> {
+        self.marks = self.marks.with_low(low, self.most)?;
+        Ok(())
     }
 
     pub(crate) fn need_drain(&self) -> bool {
@@ -142,6 +171,19 @@ impl Level {
     pub(crate) fn stop(&self, refusal: Option<Refusal>) -> bool {
         self.refusal.set(refusal);
         !self.need_drain.replace(true)
+    }
+
+    /// The item that was refused is out of the question: another was accepted, or is to be. A drain
+    /// need not leave room for it.
+    pub(crate) fn forget_refusal(&self) {
+        self.refusal.set(None);
+    }
+
+    /// Takes a stop back that nobody was told of: no drain is due for it.
+    #[cfg(feature = "std")]
+    pub(crate) fn take_back_stop(&self) {
+        self.need_drain.set(false);
+        self.refusal.set(None);
     }
 
     /// Ends *need drain* if the channel has drained; returns whether it did so now.

@@ -16,11 +16,10 @@
 //! |---|---|---|---|---|
 //! | `tail` | producer | consumer, observers | Release / Acquire | the item (and weight) in the slot |
 //! | `head` | consumer | producer, observers | Release / Acquire | the freed slot |
-//! | `written` | producer | both, observers | Relaxed, before `tail` | nothing: a sum, ordered by `tail` |
+//! | `written` | producer | both, observers | Release / Acquire | that `consumed` is not far behind it |
 //! | `consumed` | consumer | producer, observers | Release / Acquire | that `written` is not behind it |
-//! | `sweeping` | whoever sweeps | the same | AcqRel swap, both ways | `swept`, and the loser's `tail` |
+//! | `sweeping` | whoever sweeps; first the consumer | the same | AcqRel swap, both ways | `swept`, and the loser's `tail` |
 //! | `swept` | who holds `sweeping` | the same | Relaxed | nothing: guarded by `sweeping` |
-//! | `discarding` | consumer, once | `Ring::drop` | Relaxed | nothing: ordered by the `Arc` |
 
 pub(crate) mod cursor;
 pub(crate) mod level;
@@ -65,10 +64,10 @@ pub(crate) struct Accounting {
     low: AtomicUsize,
     pub(crate) capacity: usize,
     most: Most,
-    /// The consumer has gone, or the producer has aborted: what is left is dropped from `swept` on.
-    discarding: AtomicBool,
-    swept: AtomicUsize,
+    /// Who drops what will not be read, from `swept` on: a lock that is only tried. The consumer holds
+    /// it from the start, and lets go when it has stopped reading and has swept.
     sweeping: AtomicBool,
+    swept: AtomicUsize,
     /// Where the indices began: 0, but for tests of their wrap-around.
     start: usize,
 }
@@ -88,13 +87,12 @@ impl Accounting {
                 consumed: AtomicUsize::new(start),
                 peak: Counter::new(),
             }),
-            high: AtomicUsize::new(marks.high),
-            low: AtomicUsize::new(marks.low),
+            high: AtomicUsize::new(marks.high()),
+            low: AtomicUsize::new(marks.low()),
             capacity,
             most,
-            discarding: AtomicBool::new(false),
+            sweeping: AtomicBool::new(true),
             swept: AtomicUsize::new(start),
-            sweeping: AtomicBool::new(false),
             start,
         }
     }
@@ -200,7 +198,7 @@ impl Accounting {
 
     /// Whether anything was written from `index`, the consumer's next, on.
     pub(crate) fn has_items_at(&self, index: usize) -> bool {
-        // Acquire: pairs with the Release store in WriteCursor::publish.
-        self.write.tail.load(Ordering::Acquire) != index
+        // Relaxed: a hint. Whoever takes the item looks again, and finds no less.
+        self.write.tail.load(Ordering::Relaxed) != index
     }
 }

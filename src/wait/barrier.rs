@@ -77,6 +77,10 @@ pub fn mode() -> Mode {
 /// process). To leave the call out at compile time, build without the feature `membarrier`; for a
 /// single channel there is [`Builder::full_fences`](crate::Builder::full_fences).
 ///
+/// A channel that was made before this changes over when its other end next writes or reads; until
+/// then an end that sleeps in it looks for itself, at most ten times a second. The same holds for all
+/// channels of the moment at which the kernel turns out to refuse the call.
+///
 /// # Errors
 ///
 /// [`TooLate`] if a thread has slept already, and the call was made. Call this first thing in `main`.

@@ -23,7 +23,7 @@
 //!
 //! | word | written by | read by | orderings | handed over |
 //! |---|---|---|---|---|
-//! | `wake_at` | sleeper | waker, after each publication | Release / Acquire | the Waker is in the slot |
+//! | `wake_at` | sleeper | waker, after each publication | Relaxed | nothing: the Waker comes with its lock |
 //! | the index | waker | sleeper, after its heavy barrier | Release / Acquire | what the wait was for |
 //! | light / heavy barrier | waker / sleeper | | SeqCst | that one of the two loads sees the other's store |
 //! | `notes` | the gate's owner | the other side, before each operation | Release / Relaxed, then Acquire | whatever the owner did before |
@@ -35,6 +35,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "std")]
+// A model never makes the call.
+#[cfg_attr(all(loom, feature = "loom"), allow(dead_code))]
 pub(crate) mod barrier;
 #[cfg(feature = "std")]
 mod park;
@@ -45,7 +47,7 @@ mod spin;
 
 use crate::sync::{fence, light_barrier, AtomicUsize, Counter, Ordering};
 #[cfg(feature = "std")]
-use crate::sync::{AtomicBool, Deadline, Mutex};
+use crate::sync::{AtomicBool, Deadline, Mutex, MODEL};
 use crossbeam_utils::CachePadded;
 #[cfg(feature = "std")]
 use {
@@ -58,6 +60,19 @@ const FENCED: usize = 1;
 /// Notes of the ends, from here on.
 pub(crate) const FIRST_NOTE: usize = 2;
 
+/// How a channel begins: which pair of barriers it uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fences {
+    /// The light and the heavy one.
+    Asymmetric,
+    /// Full fences on both sides.
+    Full,
+    /// As `Asymmetric`, but the heavy barrier turns out to be refused. On a real system one finds out
+    /// when it happens; a model has to be told.
+    #[cfg(all(loom, feature = "loom"))]
+    Refused,
+}
+
 /// Where one end waits. Its owner sleeps here; the other side rings.
 #[derive(Debug)]
 pub(crate) struct Gate {
@@ -67,6 +82,8 @@ pub(crate) struct Gate {
     bell: CachePadded<Bell>,
     parks: Counter,
     wake_ups: Counter,
+    #[cfg(all(loom, feature = "loom"))]
+    heavy_is_refused: bool,
 }
 
 #[derive(Debug)]
@@ -84,7 +101,8 @@ struct Bell {
 
 impl Gate {
     /// A gate that nobody waits at. `start` is where the index begins.
-    pub(crate) fn new(start: usize, fenced: bool) -> Self {
+    pub(crate) fn new(start: usize, fences: Fences) -> Self {
+        let fenced = fences == Fences::Full;
         Self {
             line: CachePadded::new(Line {
                 notes: AtomicUsize::new(if fenced { FENCED } else { 0 }),
@@ -98,6 +116,8 @@ impl Gate {
             }),
             parks: Counter::new(),
             wake_ups: Counter::new(),
+            #[cfg(all(loom, feature = "loom"))]
+            heavy_is_refused: fences == Fences::Refused,
         }
     }
 
@@ -124,14 +144,38 @@ impl Gate {
     /// published and moved on from `before` to `now`, has passed what the owner waits for.
     #[inline(always)]
     pub(crate) fn passed(&self, before: usize, now: usize) {
-        light_barrier();
+        self.light_barrier();
         self.ring_if_passed(before, now);
+    }
+
+    /// loom has no membarrier: a model uses what the pair is equivalent to, a full fence on both sides;
+    /// or, if the heavy half is to be refused, nothing.
+    #[inline(always)]
+    fn light_barrier(&self) {
+        #[cfg(all(loom, feature = "loom"))]
+        if self.heavy_is_refused {
+            return;
+        }
+        light_barrier();
+    }
+
+    /// The heavy half, or `false`: it cannot be had.
+    #[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
+    fn asymmetric_barrier(&self) -> bool {
+        barrier::heavy()
+    }
+
+    #[cfg(all(loom, feature = "loom"))]
+    fn asymmetric_barrier(&self) -> bool {
+        // SeqCst: pairs with the one in `light_barrier`.
+        fence(Ordering::SeqCst);
+        !self.heavy_is_refused
     }
 
     /// The same when the owner may have noted that it wants full fences.
     pub(crate) fn passed_with_notes(&self, before: usize, now: usize) {
         if self.notes() & FENCED == 0 {
-            light_barrier();
+            self.light_barrier();
         } else {
             // SeqCst: pairs with the fence in `heavy_barrier`.
             fence(Ordering::SeqCst);
@@ -143,8 +187,8 @@ impl Gate {
 
     #[inline(always)]
     fn ring_if_passed(&self, before: usize, now: usize) {
-        // Acquire: pairs with the Release in `wait_until`; the Waker is in its slot.
-        let wake_at = self.line.wake_at.load(Ordering::Acquire);
+        // Relaxed: pairs with the store in `wait_until`; the Waker comes with the lock of its slot.
+        let wake_at = self.line.wake_at.load(Ordering::Relaxed);
         // By range, as one publication may move the index by more than one.
         if now.wrapping_sub(wake_at) < now.wrapping_sub(before) {
             self.ring();
@@ -168,8 +212,9 @@ impl Gate {
 impl Gate {
     #[cold]
     fn confirm_fences(&self) {
-        // Relaxed: only this side writes it.
-        if !self.bell.fences_seen.load(Ordering::Relaxed) {
+        // Relaxed: only this side writes it. (A model stores in any case: its search does not see a
+        // store behind a load of the same thread.)
+        if MODEL || !self.bell.fences_seen.load(Ordering::Relaxed) {
             // Release: pairs with the Acquire in `heavy_barrier`.
             self.bell.fences_seen.store(true, Ordering::Release);
         }
@@ -198,8 +243,12 @@ impl Gate {
         deadline: &Deadline,
         mut ready: impl FnMut() -> bool,
     ) -> bool {
-        if sleeper.spin.until(&mut ready) {
+        if sleeper.spin.until(deadline, &mut ready) {
             return true;
+        }
+        // In a model a coin is tossed for the deadline only where the sleep begins.
+        if !MODEL && deadline.has_passed() {
+            return false;
         }
         let parker = sleeper
             .parker
@@ -209,13 +258,14 @@ impl Gate {
         let in_time = loop {
             parker.reset();
             self.put_waker(Some(Waker::from(parker.clone())));
-            // Release: pairs with the Acquire in `ring_if_passed`.
-            self.line.wake_at.store(wake_at, Ordering::Release);
+            // Relaxed: pairs with the load in `ring_if_passed`. Whoever sees it finds the Waker, as
+            // the slot was locked before: to look there earlier is to be seen here.
+            self.line.wake_at.store(wake_at, Ordering::Relaxed);
             // The kernel takes barriers one after the other: instead of queueing, look once more.
             if barrier::is_under_way() && ready() {
                 break true;
             }
-            let reliable = self.heavy_barrier();
+            let reliable = self.heavy_barrier(&mut sleeper.fenced);
             if ready() {
                 break true;
             }
@@ -223,7 +273,7 @@ impl Gate {
             if reliable {
                 parker.park(deadline);
             } else {
-                parker.park(&deadline.at_most(patience));
+                parker.park_for(patience, deadline);
                 patience = (patience * 2).min(Duration::from_millis(100));
             }
             if ready() {
@@ -235,7 +285,7 @@ impl Gate {
         };
         // No Waker survives the wait, whichever way it ended.
         self.put_waker(None);
-        woken();
+        woken(in_time);
         in_time
     }
 
@@ -246,23 +296,20 @@ impl Gate {
     }
 
     /// Returns whether the other side is sure to see the announcement made before.
-    fn heavy_barrier(&self) -> bool {
-        // Relaxed: our own notes.
-        let fenced = self.line.notes.load(Ordering::Relaxed) & FENCED != 0;
-        if !fenced {
-            if !crate::sync::MODEL && barrier::heavy() {
+    fn heavy_barrier(&self, fenced: &mut bool) -> bool {
+        if !*fenced {
+            if self.asymmetric_barrier() {
                 return true;
             }
-            if !crate::sync::MODEL {
-                self.leave_note(FENCED);
-            }
+            *fenced = true;
+            self.leave_note(FENCED);
         }
         // Acquire: pairs with the Release in `confirm_fences`. Before the fence and the look: what
         // the other side published without a fence, it published before it confirmed.
         let seen = self.bell.fences_seen.load(Ordering::Acquire);
-        // SeqCst: pairs with the fence in `passed_with_notes`; in a model, with `light_barrier`.
+        // SeqCst: pairs with the fence in `passed_with_notes`.
         fence(Ordering::SeqCst);
-        seen || crate::sync::MODEL
+        seen
     }
 }
 
@@ -271,14 +318,18 @@ impl Gate {
 pub(crate) struct Sleeper {
     spin: spin::Spin,
     parker: Option<Arc<park::Parker>>,
+    /// The gate has the note `FENCED`.
+    fenced: bool,
 }
 
 #[cfg(feature = "std")]
 impl Sleeper {
-    pub(crate) fn new() -> Self {
+    /// For the owner of `gate`.
+    pub(crate) fn new(gate: &Gate) -> Self {
         Self {
             spin: spin::Spin::new(),
             parker: None,
+            fenced: gate.notes() & FENCED != 0,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::sync::{Condvar, Deadline, Mutex};
 use alloc::{sync::Arc, task::Wake};
+use core::time::Duration;
 
 /// Where one end sleeps. Notifications are counted, so none that comes before the sleep is lost.
 pub(crate) struct Parker {
@@ -33,6 +34,15 @@ impl Parker {
             notifications = self.changed.wait(notifications, deadline);
         }
         core::mem::take(&mut *notifications) != 0
+    }
+
+    /// The same, but sleeps no longer than `patience`.
+    pub(crate) fn park_for(&self, patience: Duration, deadline: &Deadline) {
+        // There is no time in a model: it is over when the others have run for a while.
+        #[cfg(all(loom, feature = "loom"))]
+        let _ = (patience, deadline, loom::thread::yield_now());
+        #[cfg(not(all(loom, feature = "loom")))]
+        self.park(&deadline.at_most(patience));
     }
 
     fn notify(&self) {

@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::processors;
-use crate::sync::{spin_loop, MODEL};
+use crate::sync::{spin_loop, Deadline, MODEL};
 use std::time::{Duration, Instant};
 
 /// In spin-loop hints, of some 10 ns (AMD) to 40 ns (Intel) each: about 20 to 80 microseconds.
@@ -31,8 +31,9 @@ impl Spin {
         }
     }
 
-    /// Asks `ready` again and again for as long as is worth it; returns the last answer.
-    pub(crate) fn until(&mut self, ready: &mut impl FnMut() -> bool) -> bool {
+    /// Asks `ready` again and again for as long as is worth it, but not past the deadline; returns the
+    /// last answer.
+    pub(crate) fn until(&mut self, deadline: &Deadline, ready: &mut impl FnMut() -> bool) -> bool {
         if ready() {
             return true;
         }
@@ -44,7 +45,7 @@ impl Spin {
         let budget = if self.last_was_short { MOST } else { LEAST };
         let mut spent = 0;
         let mut pause = 1;
-        while spent < budget {
+        while spent < budget && !deadline.has_passed() {
             for _ in 0..pause {
                 spin_loop();
             }
@@ -59,12 +60,14 @@ impl Spin {
     }
 
     /// Notes how a wait ended that had to sleep: call it before the first sleep, and what it returns
-    /// after the last.
-    pub(crate) fn sleep(&mut self) -> impl FnOnce() + '_ {
+    /// after the last, with whether it was ready in time.
+    pub(crate) fn sleep(&mut self) -> impl FnOnce(bool) + '_ {
         // There is no time in a model.
         let asleep_since = (!MODEL).then(Instant::now);
-        move || {
-            self.last_was_short = asleep_since.map_or(false, |since| since.elapsed() < SHORT);
+        move |in_time| {
+            let was_short = asleep_since.map_or(false, |since| since.elapsed() < SHORT);
+            // To give up early says nothing of how long the other side would have taken.
+            self.last_was_short = was_short && (in_time || self.last_was_short);
         }
     }
 }

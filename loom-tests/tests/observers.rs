@@ -1,0 +1,138 @@
+//! Whoever learns of something also sees what was done before it, as the documentation promises. The
+//! flags here are Relaxed: what makes them visible is the channel.
+
+use highwater::{Builder, Stats, TryReadError};
+use loom::{
+    sync::{
+        atomic::{AtomicBool, Ordering::Relaxed},
+        Arc,
+    },
+    thread,
+};
+use loom_tests::{exhaustive_model, model};
+
+/// Something that one thread does and another looks for.
+fn deed() -> (Arc<AtomicBool>, Arc<AtomicBool>) {
+    let flag = Arc::new(AtomicBool::new(false));
+    (flag.clone(), flag)
+}
+
+#[test]
+fn who_reads_an_end_sees_what_the_producer_did_before_it() {
+    for way in 0..3 {
+        exhaustive_model(3, move || {
+            let (producer, mut consumer) = highwater::channel::<u8>(1);
+            let (deed, seen) = deed();
+            let writer = thread::spawn(move || {
+                deed.store(true, Relaxed);
+                match way {
+                    0 => drop(producer.end()),
+                    1 => drop(producer),
+                    _ => producer.abort("because"),
+                }
+            });
+            if consumer.try_read() != Err(TryReadError::Empty) {
+                assert!(seen.load(Relaxed));
+            }
+            writer.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn who_is_told_of_a_close_or_a_cancel_sees_what_the_consumer_did_before_it() {
+    for cancels in [false, true] {
+        exhaustive_model(3, move || {
+            let (producer, mut consumer) = highwater::channel::<u8>(1);
+            let (deed, seen) = deed();
+            let reader = thread::spawn(move || {
+                deed.store(true, Relaxed);
+                if cancels {
+                    consumer.cancel("because");
+                    None
+                } else {
+                    consumer.close();
+                    Some(consumer)
+                }
+            });
+            if producer.is_closed() {
+                assert!(seen.load(Relaxed));
+            }
+            drop(reader.join().unwrap());
+        });
+    }
+}
+
+#[test]
+fn a_producer_that_sees_the_length_fall_sees_what_the_consumer_did_before() {
+    for weighted in [false, true] {
+        exhaustive_model(3, move || {
+            let weigh = move |weight: &usize| if weighted { *weight } else { 1 };
+            let (mut producer, mut consumer) = Builder::new()
+                .weigh_by(weigh)
+                .high_water_mark(4)
+                .capacity(1)
+                .build::<usize>()
+                .unwrap();
+            let _ = producer.try_write(2).unwrap();
+            let (deed, seen) = deed();
+            let reader = thread::spawn(move || {
+                deed.store(true, Relaxed);
+                consumer.try_read().unwrap();
+                consumer
+            });
+            if producer.is_empty() {
+                assert!(seen.load(Relaxed));
+            }
+            drop(reader.join().unwrap());
+        });
+    }
+}
+
+/// A third thread looks at the counters while an item is written, and read.
+fn observe(counts: fn(&Stats) -> (usize, usize)) {
+    for weighted in [false, true] {
+        model(20, move || {
+            let weigh = move |weight: &usize| if weighted { *weight } else { 1 };
+            let (mut producer, mut consumer) = Builder::new()
+                .weigh_by(weigh)
+                .high_water_mark(4)
+                .capacity(2)
+                .build::<usize>()
+                .unwrap();
+            let _ = producer.try_write(2).unwrap();
+            let monitor = producer.monitor();
+            let before = counts(&monitor.stats());
+            let (written, sees_written) = deed();
+            let (read, sees_read) = deed();
+            let writer = thread::spawn(move || {
+                written.store(true, Relaxed);
+                let _ = producer.try_write(2).unwrap();
+                producer
+            });
+            let observer = thread::spawn(move || {
+                let now = counts(&monitor.stats());
+                if now.0 != before.0 {
+                    assert!(sees_written.load(Relaxed));
+                }
+                if now.1 != before.1 {
+                    assert!(sees_read.load(Relaxed));
+                }
+            });
+            read.store(true, Relaxed);
+            consumer.try_read().unwrap();
+            observer.join().unwrap();
+            drop(writer.join().unwrap());
+        });
+    }
+}
+
+#[test]
+fn who_sees_an_item_counted_sees_what_was_done_before_it() {
+    observe(|stats| (stats.items_written, stats.items_read));
+}
+
+#[test]
+fn who_sees_a_weight_counted_sees_what_was_done_before_it() {
+    observe(|stats| (stats.weight_written, stats.weight_read));
+}
