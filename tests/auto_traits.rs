@@ -1,38 +1,144 @@
-//! Who may go to another thread, and who may be shared: decided at compile time.
+//! Which type may go to another thread, be shared, be moved while pinned, cross a panic: decided at
+//! compile time. To have compiled is to have passed.
 #![cfg(feature = "std")]
 
 use highwater::{
-    BuildError, Consumer, Finish, MarkError, Monitor, Producer, ReadError, Reason, TryReadError,
-    TryWriteError, WaitError,
+    barrier::{Mode, TooLate},
+    BuildError, Builder, Bytes, Consumer, Finish, Flow, IntoIter, Items, Iter, MarkError, Monitor,
+    Producer, ReadError, ReadTimeoutError, Reason, State, Stats, TryIter, TryReadError,
+    TryWriteError, WaitError, WaitTimeoutError, WriteError, WriteTimeoutError,
 };
-use std::{cell::Cell, error::Error, panic::UnwindSafe};
+use static_assertions::{assert_impl_all, assert_not_impl_any};
+use std::{
+    cell::Cell,
+    error::Error,
+    fmt::{Debug, Display},
+    marker::PhantomPinned,
+    panic::{RefUnwindSafe, UnwindSafe},
+    rc::Rc,
+    sync::MutexGuard,
+};
 
-fn is_send<T: Send>() {}
-fn is_send_and_sync<T: Send + Sync>() {}
-fn is_unwind_safe<T: UnwindSafe>() {}
-fn is_error<T: Error + Send + Sync + 'static>() {}
+/// To be sent, but not shared.
+type OnlySend = Cell<u8>;
+/// To be shared, but not sent.
+type OnlySync = MutexGuard<'static, u8>;
+type Neither = Rc<u8>;
+/// A weight that must not leave its thread.
+type LocalWeigh = fn(&Rc<u8>) -> usize;
+struct LocalWeight(#[allow(dead_code)] Rc<u8>);
 
-#[test]
-fn an_end_can_be_sent_if_its_items_can() {
-    is_send::<Producer<Cell<u8>>>();
-    is_send::<Consumer<Cell<u8>>>();
-    is_send::<Finish>();
-    is_unwind_safe::<Producer<u8>>();
-    is_unwind_safe::<Consumer<u8>>();
+impl highwater::Weigh<u8> for LocalWeight {
+    fn weigh(&self, _item: &u8) -> usize {
+        1
+    }
 }
 
-#[test]
-fn a_monitor_can_be_shared() {
-    is_send_and_sync::<Monitor>();
+mod an_end_may_go_to_another_thread_if_its_items_may {
+    use super::*;
+    assert_impl_all!(Producer<u8>: Send);
+    assert_impl_all!(Consumer<u8>: Send);
+    assert_impl_all!(Producer<OnlySend>: Send);
+    assert_impl_all!(Consumer<OnlySend>: Send);
+    assert_impl_all!(Producer<Vec<u8>, Bytes>: Send);
+    assert_impl_all!(Consumer<Vec<u8>, Bytes>: Send);
+    assert_impl_all!(IntoIter<OnlySend>: Send);
+    assert_impl_all!(Iter<'static, OnlySend>: Send);
+    assert_impl_all!(TryIter<'static, OnlySend>: Send);
+
+    assert_not_impl_any!(Producer<OnlySync>: Send);
+    assert_not_impl_any!(Consumer<OnlySync>: Send);
+    assert_not_impl_any!(Producer<Neither>: Send);
+    assert_not_impl_any!(Consumer<Neither>: Send);
+    assert_not_impl_any!(Producer<Neither, LocalWeigh>: Send);
+    assert_not_impl_any!(IntoIter<Neither>: Send);
+    assert_not_impl_any!(Iter<'static, Neither>: Send);
+    assert_not_impl_any!(TryIter<'static, Neither>: Send);
 }
 
+mod a_producer_carries_its_weight_function_and_a_consumer_does_not {
+    use super::*;
+    assert_not_impl_any!(Producer<u8, LocalWeight>: Send);
+    assert_impl_all!(Consumer<u8, LocalWeight>: Send);
+}
+
+mod no_end_can_be_shared_or_cloned {
+    use super::*;
+    assert_not_impl_any!(Producer<u8>: Sync, Clone);
+    assert_not_impl_any!(Consumer<u8>: Sync, Clone);
+    assert_not_impl_any!(Finish: Sync, Clone);
+    assert_not_impl_any!(IntoIter<u8>: Sync, Clone);
+    assert_not_impl_any!(Iter<'static, u8>: Sync, Clone);
+    assert_not_impl_any!(TryIter<'static, u8>: Sync, Clone);
+}
+
+mod a_monitor_goes_anywhere_and_a_finish_to_one_thread {
+    use super::*;
+    assert_impl_all!(Monitor: Send, Sync, Clone, Unpin, Debug);
+    assert_impl_all!(Finish: Send, Unpin, Debug);
+    assert_impl_all!(Stats: Send, Sync, Copy, Unpin);
+    assert_impl_all!(State: Send, Sync, Copy, Unpin);
+}
+
+mod nothing_is_pinned_whatever_the_items_are {
+    use super::*;
+    assert_impl_all!(Producer<PhantomPinned>: Unpin);
+    assert_impl_all!(Consumer<PhantomPinned>: Unpin);
+    assert_impl_all!(IntoIter<PhantomPinned>: Unpin);
+}
+
+mod a_panic_leaves_every_end_whole {
+    use super::*;
+    assert_impl_all!(Producer<OnlySend>: UnwindSafe, RefUnwindSafe);
+    assert_impl_all!(Consumer<OnlySend>: UnwindSafe, RefUnwindSafe);
+    assert_impl_all!(Producer<&'static mut u8>: UnwindSafe, RefUnwindSafe);
+    assert_impl_all!(Consumer<&'static mut u8>: UnwindSafe, RefUnwindSafe);
+}
+
+mod an_error_with_no_item_is_an_error_anywhere {
+    use super::*;
+    assert_impl_all!(Reason: Error, Send, Sync, Clone, Unpin);
+    assert_impl_all!(BuildError: Error, Send, Sync, Unpin, UnwindSafe, RefUnwindSafe);
+    assert_impl_all!(MarkError: Error, Send, Sync, Unpin, UnwindSafe, RefUnwindSafe);
+    assert_impl_all!(TryReadError: Error, Send, Sync, Clone, Unpin);
+    assert_impl_all!(ReadError: Error, Send, Sync, Clone, Unpin);
+    assert_impl_all!(ReadTimeoutError: Error, Send, Sync, Clone, Unpin);
+    assert_impl_all!(WaitError: Error, Send, Sync, Clone, Unpin);
+    assert_impl_all!(WaitTimeoutError: Error, Send, Sync, Clone, Unpin);
+    assert_impl_all!(TooLate: Error, Send, Sync, Copy, Unpin);
+}
+
+mod an_error_with_an_item_is_what_the_item_is {
+    use super::*;
+    struct Plain;
+    assert_impl_all!(TryWriteError<Plain>: Error, Debug, Display, Send, Sync);
+    assert_impl_all!(WriteError<Plain>: Error, Debug, Display, Send, Sync);
+    assert_impl_all!(WriteTimeoutError<Plain>: Error, Debug, Display, Send, Sync);
+    assert_not_impl_any!(TryWriteError<Neither>: Send, Sync);
+    assert_not_impl_any!(WriteError<OnlySend>: Sync);
+    assert_not_impl_any!(WriteTimeoutError<OnlySync>: Send);
+}
+
+mod settings_and_answers_are_plain_values {
+    use super::*;
+    assert_impl_all!(Builder: Clone, Debug, Default, Send, Sync);
+    assert_impl_all!(Flow: Copy, Eq, Debug, Send, Sync);
+    assert_impl_all!(Mode: Copy, Eq, Debug, Send, Sync);
+    assert_impl_all!(Items: Copy, Default, Send, Sync);
+    assert_impl_all!(Bytes: Copy, Default, Send, Sync);
+}
+
+/// `Box<dyn Error + Send + Sync>` is `'static`: `?` takes these errors into it.
 #[test]
-fn errors_are_errors_that_can_be_sent() {
-    is_error::<BuildError>();
-    is_error::<MarkError>();
-    is_error::<Reason>();
-    is_error::<ReadError>();
-    is_error::<TryReadError>();
-    is_error::<TryWriteError<u8>>();
-    is_error::<WaitError>();
+fn an_error_goes_into_a_boxed_error_of_any_thread() {
+    fn boxed(error: impl Error + Send + Sync + 'static) -> Box<dyn Error + Send + Sync> {
+        Box::new(error)
+    }
+    assert!(boxed(ReadError::Ended)
+        .downcast_ref::<ReadError>()
+        .is_some());
+    assert!(boxed(WriteError(7))
+        .downcast_ref::<WriteError<i32>>()
+        .is_some());
+    assert_eq!(boxed(Reason::new("enough")).to_string(), "enough");
 }

@@ -1,15 +1,21 @@
 //! Millions of items between real threads, through small and large channels, with each mixture of ends
 //! that block and ends that poll.
 //!
-//! `HIGHWATER_ITEMS=10000000 cargo test --release --test threads` moves the full number; by default
-//! there are fewer, so that the smallest channels, where each item is a wake-up, take seconds.
+//! `HIGHWATER_ITEMS=10000000 cargo test --release --test threads -- --nocapture` moves the full number,
+//! and says how long each channel took; by default there are fewer, so that the smallest channels,
+//! where each item may be a wake-up, take seconds.
 #![cfg(feature = "std")]
 
 mod common;
+#[path = "common/process.rs"]
+mod process;
 
 use common::{while_progress, Progress};
 use highwater::{Builder, Consumer, Flow, Producer, TryReadError, TryWriteError};
-use std::{thread, time::Duration};
+use std::{
+    hint, thread,
+    time::{Duration, Instant},
+};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -21,7 +27,18 @@ fn items(capacity: usize) -> u64 {
     }
 }
 
+/// Polls without waiting, but lets others run where there is one processor only.
+fn pause(polls: &mut u32) {
+    *polls = polls.wrapping_add(1);
+    if *polls % 64 == 0 {
+        thread::yield_now();
+    } else {
+        hint::spin_loop();
+    }
+}
+
 fn write_all(mut producer: Producer<u64>, items: u64, blocking: bool, progress: &Progress) {
+    let mut polls = 0;
     for item in 0..items {
         if item % 1024 == 0 {
             progress.made();
@@ -37,13 +54,14 @@ fn write_all(mut producer: Producer<u64>, items: u64, blocking: bool, progress: 
                 Err(TryWriteError::WouldBlock(refused)) => item = refused,
                 Err(TryWriteError::Closed(_)) => panic!("closed"),
             }
-            thread::yield_now();
+            pause(&mut polls);
         }
     }
     producer.end();
 }
 
 fn read_all(mut consumer: Consumer<u64>, items: u64, blocking: bool) {
+    let mut polls = 0;
     for expected in 0..items {
         let item = loop {
             if blocking {
@@ -51,14 +69,14 @@ fn read_all(mut consumer: Consumer<u64>, items: u64, blocking: bool) {
             }
             match consumer.try_read() {
                 Ok(item) => break item,
-                Err(TryReadError::Empty) => thread::yield_now(),
+                Err(TryReadError::Empty) => pause(&mut polls),
                 Err(error) => panic!("{error}"),
             }
         };
         assert_eq!(item, expected, "out of order, lost or doubled");
     }
     while consumer.try_read() == Err(TryReadError::Empty) {
-        thread::yield_now();
+        pause(&mut polls);
     }
     assert_eq!(consumer.try_read(), Err(TryReadError::Ended));
 }
@@ -85,11 +103,17 @@ fn all_mixtures(full_fences: bool) {
                     )
                 }
             };
-            while_progress(PATIENCE, describe, move |progress| {
+            let begin = Instant::now();
+            while_progress(PATIENCE, describe.clone(), move |progress| {
                 let reader = thread::spawn(move || read_all(consumer, items, read_blocks));
                 write_all(producer, items, write_blocks, &progress);
                 reader.join().expect("the reader does not panic");
             });
+            let took = begin.elapsed();
+            println!(
+                "{items} items in {took:.2?}, full fences: {full_fences}, {}",
+                describe()
+            );
             assert_eq!(monitor.stats().items_read as u64, items);
             assert!(monitor.stats().peak_len <= capacity);
         }
@@ -106,66 +130,31 @@ fn every_mixture_of_ends_passes_every_item_in_order_with_full_fences() {
     all_mixtures(true);
 }
 
-/// Round trips with random delays, around the moment that the other side goes to sleep.
-fn round_trips(full_fences: bool) {
-    let rounds: u64 = if cfg!(debug_assertions) {
-        5_000
-    } else {
-        50_000
-    };
-    let ends = || {
-        Builder::new()
-            .high_water_mark(1)
-            .full_fences(full_fences)
-            .build::<u64>()
-            .expect("legal marks")
-    };
-    let ((mut ask, mut asked), (mut answer, mut answered)) = (ends(), ends());
-    let monitors = (ask.monitor(), answer.monitor());
-    let stats = (monitors.0.clone(), monitors.1.clone());
-    let describe = move || format!("{:?} {:?}", stats.0.stats(), stats.1.stats());
-    while_progress(PATIENCE, describe, move |progress| {
-        let other = thread::spawn(move || {
-            let mut random = common::Random::new(1);
-            while let Ok(question) = asked.read() {
-                delay(&mut random);
-                answer.write(question).expect("the asker is there");
-            }
-        });
-        let mut random = common::Random::new(2);
-        for round in 0..rounds {
-            delay(&mut random);
-            ask.write(round).expect("the other is there");
-            assert_eq!(answered.read(), Ok(round));
-            progress.made();
-        }
-        drop(ask.end());
-        other.join().expect("the other does not panic");
-    });
-    // Whoever spins long enough is never asleep: the test must not pass by luck.
-    let parks = monitors.0.stats().consumer_parks + monitors.1.stats().consumer_parks;
-    assert!(parks as u64 > rounds / 10, "{parks} sleeps prove nothing");
-}
+/// The waiting side must not spin where nobody else can run, and a side that is preempted anywhere
+/// must not leave the other waiting.
+#[cfg(target_os = "linux")]
+#[test]
+fn every_mixture_of_ends_works_on_one_processor() {
+    use rustix::thread::{sched_getaffinity, sched_setaffinity, CpuSet};
 
-/// Mostly a few microseconds, now and then about as long as a side spins before it sleeps.
-fn delay(random: &mut common::Random) {
-    let micros = match random.below(2) {
-        0 => random.below(8),
-        _ => random.below(120),
-    };
-    let begin = std::time::Instant::now();
-    while begin.elapsed() < Duration::from_micros(micros) {
-        std::hint::spin_loop();
+    const NAME: &str = "every_mixture_of_ends_works_on_one_processor";
+    if process::is_child(NAME) {
+        assert_eq!(
+            thread::available_parallelism().map(usize::from).ok(),
+            Some(1)
+        );
+        all_mixtures(false);
+        all_mixtures(true);
+        return;
     }
-}
-
-#[test]
-fn no_wake_up_is_lost_in_round_trips_around_the_moment_of_sleep() {
-    round_trips(false);
-    println!("mode: {:?}", highwater::barrier::mode());
-}
-
-#[test]
-fn no_wake_up_is_lost_in_round_trips_with_full_fences() {
-    round_trips(true);
+    // A process inherits the processors of the thread that starts it.
+    let starter = thread::spawn(|| {
+        let allowed = sched_getaffinity(None).expect("a thread may ask");
+        let first = (0..CpuSet::MAX_CPU).find(|cpu| allowed.is_set(*cpu));
+        let mut one = CpuSet::new();
+        one.set(first.expect("this thread runs somewhere"));
+        sched_setaffinity(None, &one).expect("a thread may restrict itself");
+        process::run(NAME);
+    });
+    starter.join().expect("it works on one processor");
 }

@@ -1,0 +1,136 @@
+//! Whoever waits sleeps: a second of waiting costs no processor time, by the thread's own clock.
+#![cfg(all(target_os = "linux", feature = "std"))]
+
+mod common;
+
+use common::eventually;
+use highwater::{Builder, Consumer, Finish, Monitor, Producer, ReadError};
+use rustix::time::{clock_gettime, ClockId};
+use std::{thread, time::Duration};
+
+/// A side may look again for a while before it sleeps; a busy wait would use the whole second.
+const LITTLE: Duration = Duration::from_millis(5);
+
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        time.tv_sec.try_into().expect("no time is negative"),
+        time.tv_nsec.try_into().expect("no time is negative"),
+    )
+}
+
+/// Runs `wait` in a thread, lets it sleep for a second, wakes it with `wake`, and looks at the CPU time
+/// that the thread used for all of that.
+#[track_caller]
+fn assert_costs_nothing<T: Send + 'static>(
+    parks: impl Fn() -> usize,
+    wait: impl FnOnce() -> T + Send + 'static,
+    wake: impl FnOnce(),
+) -> T {
+    let waiting = thread::spawn(move || {
+        let before = cpu_time();
+        let result = wait();
+        (result, cpu_time() - before)
+    });
+    eventually("the waiting side sleeps", || parks() > 0);
+    // Not to wait for a state: the second is what is measured.
+    thread::sleep(Duration::from_secs(1));
+    wake();
+    let (result, used) = waiting.join().expect("the wait is over");
+    assert!(used < LITTLE, "{used:?} for a second of waiting");
+    assert!(parks() < 10, "woken {} times in vain", parks() - 1);
+    result
+}
+
+fn ends(full_fences: bool) -> (Producer<u8>, Consumer<u8>, Monitor) {
+    let (producer, consumer) = Builder::new()
+        .high_water_mark(2)
+        .full_fences(full_fences)
+        .build()
+        .expect("legal marks");
+    let monitor = producer.monitor();
+    (producer, consumer, monitor)
+}
+
+fn a_waiting_consumer(full_fences: bool) {
+    let (mut producer, mut consumer, monitor) = ends(full_fences);
+    let read = assert_costs_nothing(
+        || monitor.stats().consumer_parks,
+        move || consumer.read(),
+        || producer.write(7).expect("the consumer is there"),
+    );
+    assert_eq!(read, Ok(7));
+}
+
+fn a_waiting_producer(full_fences: bool) {
+    let (mut producer, mut consumer, monitor) = ends(full_fences);
+    for i in 0..2 {
+        producer.write(i).expect("there is room");
+    }
+    let written = assert_costs_nothing(
+        || monitor.stats().producer_parks,
+        move || producer.write(2),
+        || assert_eq!(consumer.try_read(), Ok(0)), // to the low-water mark
+    );
+    assert_eq!(written, Ok(()));
+    assert_eq!(consumer.try_iter().collect::<Vec<_>>(), [1, 2]);
+}
+
+fn a_waiting_finish(full_fences: bool) {
+    let (mut producer, mut consumer, monitor) = ends(full_fences);
+    producer.write(1).expect("there is room");
+    let finish: Finish = producer.end();
+    let finished = assert_costs_nothing(
+        || monitor.stats().producer_parks,
+        move || finish.wait(),
+        || assert_eq!(consumer.read(), Ok(1)),
+    );
+    assert!(finished.is_ok());
+    assert_eq!(consumer.read(), Err(ReadError::Ended));
+}
+
+/// With a deadline that is far away, as the clock is then asked as well.
+fn a_consumer_with_a_deadline(full_fences: bool) {
+    let (mut producer, mut consumer, monitor) = ends(full_fences);
+    let read = assert_costs_nothing(
+        || monitor.stats().consumer_parks,
+        move || consumer.read_timeout(Duration::from_secs(600)),
+        || producer.write(7).expect("the consumer is there"),
+    );
+    assert_eq!(read, Ok(7));
+}
+
+#[test]
+fn a_waiting_consumer_uses_no_cpu() {
+    a_waiting_consumer(false);
+}
+
+#[test]
+fn a_waiting_consumer_uses_no_cpu_with_full_fences() {
+    a_waiting_consumer(true);
+}
+
+#[test]
+fn a_waiting_producer_uses_no_cpu() {
+    a_waiting_producer(false);
+}
+
+#[test]
+fn a_waiting_producer_uses_no_cpu_with_full_fences() {
+    a_waiting_producer(true);
+}
+
+#[test]
+fn a_waiting_finish_uses_no_cpu() {
+    a_waiting_finish(false);
+}
+
+#[test]
+fn a_waiting_finish_uses_no_cpu_with_full_fences() {
+    a_waiting_finish(true);
+}
+
+#[test]
+fn a_wait_with_a_deadline_uses_no_cpu() {
+    a_consumer_with_a_deadline(false);
+}

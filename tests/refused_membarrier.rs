@@ -1,0 +1,204 @@
+//! A sandbox that refuses `membarrier(2)`, from the start or from one moment on: fences take its place,
+//! and no sleeper is left behind.
+//!
+//! The sandbox is real, a seccomp filter, and so each test has a process of its own.
+#![cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    feature = "std"
+))]
+
+mod common;
+#[path = "common/process.rs"]
+mod process;
+
+use common::{eventually, while_progress, Progress};
+use highwater::{
+    barrier::{self, Mode},
+    Builder, Consumer, Monitor, Producer,
+};
+use rustix::thread::{membarrier_query, MembarrierQuery};
+use seccompiler::{apply_filter_all_threads, BpfProgram, SeccompAction, SeccompFilter};
+use std::{
+    convert::TryInto,
+    env::consts::ARCH,
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const ROUNDS: u64 = 2_000;
+
+/// From now on every thread of this process gets EPERM for `membarrier(2)`.
+fn refuse_membarrier() {
+    const EPERM: u32 = 1;
+    let membarrier = if cfg!(target_arch = "x86_64") {
+        324
+    } else {
+        283
+    };
+    let filter: BpfProgram = SeccompFilter::new(
+        [(membarrier, Vec::new())].into_iter().collect(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(EPERM),
+        ARCH.try_into().expect("seccompiler knows this processor"),
+    )
+    .and_then(TryInto::try_into)
+    .expect("the filter is well-formed");
+    apply_filter_all_threads(&filter).expect("a process may restrict itself");
+    assert!(membarrier_query().is_empty(), "the filter does not work");
+}
+
+/// The two channels of a ping-pong, and how often its sides have slept.
+struct RoundTrips {
+    ask: Producer<u64>,
+    answered: Consumer<u64>,
+    other: thread::JoinHandle<()>,
+    monitors: [Monitor; 2],
+}
+
+impl RoundTrips {
+    fn new() -> Self {
+        let ends = || Builder::new().high_water_mark(1).build::<u64>().unwrap();
+        let ((ask, mut asked), (mut answer, answered)) = (ends(), ends());
+        let monitors = [ask.monitor(), answer.monitor()];
+        let other = thread::spawn(move || {
+            while let Ok(question) = asked.read() {
+                let begin = Instant::now();
+                while question % 8 == 0 && begin.elapsed() < Duration::from_micros(100) {
+                    std::hint::spin_loop(); // so that the asker sleeps
+                }
+                answer.write(question).unwrap();
+            }
+        });
+        Self {
+            ask,
+            answered,
+            other,
+            monitors,
+        }
+    }
+
+    fn sleeps(monitors: &[Monitor; 2]) -> usize {
+        monitors.iter().map(|m| m.stats().consumer_parks).sum()
+    }
+
+    fn run(&mut self, rounds: u64, progress: &Progress) {
+        for round in 0..rounds {
+            self.ask.write(round).unwrap();
+            assert_eq!(self.answered.read(), Ok(round));
+            progress.made();
+        }
+    }
+
+    /// Runs until somebody has slept at least so often.
+    fn run_until_asleep(&mut self, times: usize, progress: &Progress) {
+        let target = Self::sleeps(&self.monitors) + times;
+        eventually("a side sleeps", || {
+            self.run(8, progress);
+            Self::sleeps(&self.monitors) >= target
+        });
+    }
+
+    fn stop(self) {
+        drop(self.ask);
+        self.other.join().unwrap();
+    }
+}
+
+#[test]
+fn refused_from_the_start_fences_are_used_and_nobody_hangs() {
+    process::alone(
+        "refused_from_the_start_fences_are_used_and_nobody_hangs",
+        || {
+            refuse_membarrier();
+            assert_ne!(barrier::mode(), Mode::Asymmetric);
+            let mut first = RoundTrips::new();
+            let monitors = first.monitors.clone();
+            let describe = move || format!("{:#?}", monitors.each_ref().map(Monitor::stats));
+            while_progress(PATIENCE, describe, move |progress| {
+                first.run_until_asleep(1, &progress);
+                assert_eq!(barrier::mode(), Mode::Fence);
+                // The channel that was there before that was known, and a new one.
+                for mut trips in [first, RoundTrips::new()] {
+                    trips.run(ROUNDS, &progress);
+                    trips.run_until_asleep(100, &progress);
+                    trips.stop();
+                }
+            });
+            assert_eq!(barrier::use_fences(), Ok(()));
+        },
+    );
+}
+
+#[test]
+fn refused_from_some_moment_on_channels_at_work_go_on_with_fences() {
+    process::alone(
+        "refused_from_some_moment_on_channels_at_work_go_on_with_fences",
+        || {
+            if !membarrier_query().contains(MembarrierQuery::PRIVATE_EXPEDITED)
+                || cfg!(not(feature = "membarrier"))
+            {
+                println!("skipped: membarrier(2) is not available in the first place");
+                return;
+            }
+            let mut trips = RoundTrips::new();
+            let monitors = trips.monitors.clone();
+            let describe = move || format!("{:#?}", monitors.each_ref().map(Monitor::stats));
+            // Two more sleepers, announced with the barrier that is refused when they are woken.
+            let (mut sleeping_producer, mut its_consumer) = highwater::channel(1);
+            let (mut its_producer, mut sleeping_consumer) = highwater::channel(1);
+            let asleep = (sleeping_producer.monitor(), its_producer.monitor());
+            while_progress(PATIENCE, describe, move |progress| {
+                trips.run_until_asleep(100, &progress);
+                assert_eq!(barrier::mode(), Mode::Asymmetric);
+
+                let writer = thread::spawn(move || {
+                    for i in 0..100 {
+                        sleeping_producer.write(i).unwrap();
+                    }
+                    sleeping_producer.end();
+                });
+                let reader = thread::spawn(move || {
+                    for i in 0..100 {
+                        assert_eq!(sleeping_consumer.read(), Ok(i));
+                    }
+                });
+                eventually("both sleep", || {
+                    asleep.0.stats().producer_parks > 0 && asleep.1.stats().consumer_parks > 0
+                });
+
+                // While the round trips are under way in two other threads.
+                let (going, is_going) = mpsc::channel();
+                let progress_there = progress.clone();
+                let ping_pong = thread::spawn(move || {
+                    trips.run_until_asleep(10, &progress_there);
+                    going.send(()).unwrap();
+                    eventually("a side about to sleep is refused", || {
+                        trips.run(8, &progress_there);
+                        barrier::mode() != Mode::Asymmetric
+                    });
+                    trips.run(ROUNDS, &progress_there);
+                    trips.run_until_asleep(100, &progress_there);
+                    trips.stop();
+                });
+                is_going.recv().unwrap();
+                refuse_membarrier();
+
+                for i in 0..100 {
+                    assert_eq!(its_consumer.read(), Ok(i));
+                    its_producer.write(i).unwrap();
+                }
+                writer.join().unwrap();
+                reader.join().unwrap();
+                ping_pong.join().unwrap();
+                assert_eq!(barrier::mode(), Mode::Fence);
+
+                let mut new = RoundTrips::new();
+                new.run(ROUNDS, &progress);
+                new.stop();
+            });
+        },
+    );
+}
