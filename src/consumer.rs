@@ -225,8 +225,8 @@ impl<T, W> Consumer<T, W> {
     /// Takes no more items, but lets everything that was accepted be read: the producer is refused
     /// from now on.
     ///
-    /// `Ended` comes once the producer has noticed (by any of its operations, also one it sleeps
-    /// in) or is gone: a write under way at this moment may still succeed, and is not lost.
+    /// `Ended` comes once the producer has noticed (as it writes, waits, also if it sleeps in that, or
+    /// asks [`is_closed`](crate::Producer::is_closed)) or is gone: a write under way at this moment may still succeed, and is not lost.
     ///
     /// ```
     /// use highwater::{TryReadError, TryWriteError};
@@ -417,9 +417,14 @@ impl<T, W> fmt::Debug for Consumer<T, W> {
 }
 
 /// Takes what is there. Made by [`Consumer::try_iter`].
-#[derive(Debug)]
 pub struct TryIter<'a, T, W = Items> {
     consumer: &'a mut Consumer<T, W>,
+}
+
+impl<T, W> fmt::Debug for TryIter<'_, T, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TryIter").field(&self.consumer).finish()
+    }
 }
 
 impl<T, W: Weigh<T>> Iterator for TryIter<'_, T, W> {
@@ -433,7 +438,6 @@ impl<T, W: Weigh<T>> Iterator for TryIter<'_, T, W> {
 
 /// Reads to the end. Made by [`Consumer::iter`].
 #[cfg(feature = "std")]
-#[derive(Debug)]
 pub struct Iter<'a, T, W = Items> {
     consumer: &'a mut Consumer<T, W>,
     is_done: bool,
@@ -441,10 +445,23 @@ pub struct Iter<'a, T, W = Items> {
 
 /// Reads to the end. Made by `into_iter` of a [`Consumer`].
 #[cfg(feature = "std")]
-#[derive(Debug)]
 pub struct IntoIter<T, W = Items> {
     consumer: Consumer<T, W>,
     is_done: bool,
+}
+
+#[cfg(feature = "std")]
+impl<T, W> fmt::Debug for Iter<'_, T, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Iter").field(&self.consumer).finish()
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T, W> fmt::Debug for IntoIter<T, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("IntoIter").field(&self.consumer).finish()
+    }
 }
 
 /// One step of either iterator.

@@ -78,7 +78,8 @@
 //! All can be mixed on the same end. An end that waits looks again for some microseconds, then sleeps,
 //! and uses no CPU. Every event that can end its wait wakes it: data or drain, end, abandonment,
 //! abort, close, cancel. An item that finds room, or is there, costs no lock, no system call, and on
-//! Linux no fence either ([`barrier`] says how, and how to have it otherwise).
+//! Linux no fence either ([`barrier`] says how, and how to have it otherwise); but for the one for
+//! which the other side sleeps: it pays for the wake-up.
 //!
 //! # Ends
 //!

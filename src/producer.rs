@@ -178,6 +178,11 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     ///
     /// Looks at the consumer, so that a drain is found by asking. While this is false there is
     /// nothing to wait for.
+    ///
+    /// A producer that was told to stop by [`WouldBlock`](TryWriteError::WouldBlock) has drained when
+    /// the length is at the low-water mark *and* there is room for the refused item (in a weighted
+    /// channel whose slots were full: when half of them are free), so that it is not sent in circles.
+    /// That holds until another item is accepted, or waits its turn in [`write`](Self::write).
     pub fn need_drain(&self) -> bool {
         // Gone first: after a cancel no drain is found any more.
         !self.shared.is_gone() && self.cursor.need_drain()
