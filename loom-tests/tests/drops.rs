@@ -1,5 +1,6 @@
 //! Each item is dropped once, whichever end goes when.
 
+use highwater::Builder;
 use loom::thread;
 use loom_tests::{exhaustive_model, model, Drops};
 
@@ -58,7 +59,12 @@ fn an_item_written_as_the_consumer_goes_is_dropped_by_one_sweeper_or_the_other()
     model(50, || {
         let drops = Drops::new();
         let items = drops.clone();
-        let (mut producer, consumer) = highwater::channel(2);
+        // Without a light barrier, whose fence in a model would hide what the sweepers lack.
+        let (mut producer, consumer) = Builder::new()
+            .high_water_mark(2)
+            .refused_barrier()
+            .build()
+            .unwrap();
         let writer = thread::spawn(move || {
             let _ = producer.try_write(items.item());
             let knows = producer.is_closed();

@@ -1,7 +1,7 @@
 //! Whoever learns of something also sees what was done before it, as the documentation promises. The
 //! flags here are Relaxed: what makes them visible is the channel.
 
-use highwater::{Builder, Stats, TryReadError};
+use highwater::{Builder, Consumer, Producer, Stats, TryReadError, Weigh};
 use loom::{
     sync::{
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -135,4 +135,43 @@ fn who_sees_an_item_counted_sees_what_was_done_before_it() {
 #[test]
 fn who_sees_a_weight_counted_sees_what_was_done_before_it() {
     observe(|stats| (stats.weight_written, stats.weight_read));
+}
+
+/// Two items go one after the other through a channel that holds one, while a third thread looks.
+fn watch_one_slot<W: Weigh<u8> + Send + 'static>(
+    mut producer: Producer<u8, W>,
+    mut consumer: Consumer<u8, W>,
+) {
+    let monitor = producer.monitor();
+    let _ = producer.try_write(1).unwrap();
+    let observer = thread::spawn(move || {
+        let len = monitor.len();
+        assert!(len <= 1, "{len}");
+    });
+    let reader = thread::spawn(move || {
+        consumer.try_read().unwrap();
+        let _ = consumer.try_read();
+        consumer
+    });
+    let _ = producer.try_write(2);
+    observer.join().unwrap();
+    drop(reader.join().unwrap());
+}
+
+#[test]
+fn a_length_is_never_more_than_fits_and_never_less_than_nothing() {
+    model(100, || {
+        let (producer, consumer) = highwater::channel(1);
+        watch_one_slot(producer, consumer);
+    });
+    model(100, || {
+        let (producer, consumer) = Builder::new()
+            .weigh_by(|_: &u8| 1)
+            .high_water_mark(1)
+            .limit(1)
+            .capacity(1)
+            .build()
+            .unwrap();
+        watch_one_slot(producer, consumer);
+    });
 }

@@ -31,6 +31,14 @@ pub(crate) use level::{Marks, Most, MAX_LENGTH};
 use crate::sync::{AtomicBool, AtomicUsize, Counter, Ordering};
 use crossbeam_utils::CachePadded;
 
+/// How often an observer looks for a length that both sides agree on. Twice in a model, which would
+/// never see the consumer move on so often.
+const LOOKS: usize = if cfg!(all(loom, feature = "loom")) {
+    2
+} else {
+    4
+};
+
 /// What the producer publishes, on a cache line that only it writes.
 #[derive(Debug)]
 struct Written {
@@ -107,7 +115,7 @@ impl Accounting {
         // Acquire: pairs with the Release stores in ReadCursor::publish. The consumer had seen what
         // it consumed as written, so that the load of `ahead` below cannot find less.
         let mut seen = behind.load(Ordering::Acquire);
-        for _ in 0..4 {
+        for _ in 0..LOOKS {
             // Acquire: keeps the second look at `behind` after this load. If that has not moved,
             // the difference was the length when `ahead` was read.
             let written = ahead.load(Ordering::Acquire);
@@ -117,7 +125,7 @@ impl Accounting {
             }
             seen = again;
         }
-        let written = ahead.load(Ordering::Acquire); // Acquire: as in the loop.
+        let written = ahead.load(Ordering::Relaxed); // Relaxed: nothing is read after it.
         written.wrapping_sub(seen).min(match self.most {
             Most::Slots(capacity) => capacity,
             Most::Limit(limit) => limit,
@@ -146,11 +154,11 @@ impl Accounting {
     pub(crate) fn weight_written(&self) -> usize {
         match self.most {
             Most::Slots(_) => self.items_written(),
-            // Acquire: as in `len`.
+            // Relaxed: a number on its own; not less than what was seen as consumed before.
             Most::Limit(_) => self
                 .write
                 .written
-                .load(Ordering::Acquire)
+                .load(Ordering::Relaxed)
                 .wrapping_sub(self.start),
         }
     }
