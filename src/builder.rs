@@ -189,7 +189,7 @@ impl<W> Builder<W> {
     where
         W: Weigh<T>,
     {
-        let (capacity, most, default_high) = if W::COUNTS_ITEMS {
+        let (capacity, most, default_high) = if W::COUNTS_ITEMS.get() {
             if let Some(limit) = self.limit {
                 return Err(BuildError::LimitWithoutWeight { limit });
             }

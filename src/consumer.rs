@@ -62,8 +62,8 @@ use {
 /// # writer.join().unwrap();
 /// ```
 pub struct Consumer<T, W = Items> {
-    cursor: ReadCursor<T, W>,
-    shared: Arc<Shared>,
+    pub(crate) cursor: ReadCursor<T, W>,
+    pub(crate) shared: Arc<Shared>,
     #[cfg(feature = "std")]
     sleeper: Sleeper,
     /// `cancel` has been called: the drop that follows has nothing to say.
@@ -127,7 +127,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
 
     #[inline(never)]
     fn read_after_look(&mut self) -> Result<T, TryReadError> {
-        self.find_item()?;
+        self.look_for(1, 1)?;
         let before = self.cursor.index();
         let item = self.cursor.pop().ok_or(TryReadError::Empty)?;
         let now = self.cursor.index();
@@ -135,21 +135,29 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         Ok(item)
     }
 
-    /// Sees to it that the cursor knows of an item, or says why there is none.
-    fn find_item(&mut self) -> Result<(), TryReadError> {
-        if self.shared.is_aborted() {
-            drop(self.cursor.stop_reading());
-            return Err(TryReadError::Aborted(self.shared.abort_reason()));
+    /// Sees to it that the cursor knows of `wanted` items, or better of `enough`; of fewer only if these
+    /// are the last ones. Or says why there are not so many.
+    pub(crate) fn look_for(&mut self, wanted: usize, enough: usize) -> Result<(), TryReadError> {
+        // Of a chunk that was forgotten.
+        self.publish_rest();
+        if !self.shared.is_aborted() {
+            if self.cursor.items_seen() < enough {
+                self.cursor.look();
+            }
+            if self.cursor.items_seen() >= wanted {
+                return Ok(());
+            }
+            // The end before the last look: what was written before an end is never missed.
+            let end = self.end();
+            match end {
+                Err(TryReadError::Empty) => return end,
+                Err(TryReadError::Aborted(_)) => {}
+                _ if self.cursor.look() => return Ok(()),
+                _ => return end,
+            }
         }
-        if self.cursor.has_item() || self.cursor.look() {
-            return Ok(());
-        }
-        // The end before the last look: what was written before an end is never missed.
-        let end = self.end();
-        if end != Err(TryReadError::Empty) && self.cursor.look() {
-            return Ok(());
-        }
-        end
+        drop(self.cursor.stop_reading());
+        Err(TryReadError::Aborted(self.shared.abort_reason()))
     }
 
     /// What an empty channel means. Asked before the last look at the index.
@@ -176,7 +184,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// # Ok::<(), highwater::WriteError<char>>(())
     /// ```
     pub fn peek(&mut self) -> Option<&T> {
-        self.find_item().ok()?;
+        self.look_for(1, 1).ok()?;
         self.cursor.peek()
     }
 
@@ -201,7 +209,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     pub fn is_ended(&self) -> bool {
         !self.cursor.has_item()
             && self.end() == Err(TryReadError::Ended)
-            && !self.shared.accounting.has_items_at(self.cursor.index())
+            && !self.shared.accounting.has_items(self.cursor.index(), 1)
     }
 }
 
@@ -246,7 +254,15 @@ impl<T, W> Consumer<T, W> {
         }
     }
 
+    /// Gives the slots back of what was read in a chunk, and wakes the producer if it waits for that.
+    pub(crate) fn publish_rest(&mut self) {
+        if let Some((before, now)) = self.cursor.publish_rest() {
+            self.shared.writable.passed_with_notes(before, now);
+        }
+    }
+
     fn leave(&mut self, reason: Option<Reason>) {
+        self.publish_rest();
         if !self.has_left {
             self.has_left = true;
             // Swept last: the producer is told before drops run that may take long, or panic. Until
@@ -315,9 +331,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
             Some(item) => Ok(item),
             None => match self.read_when_there(&Deadline::NEVER) {
                 Ok(item) => Ok(item),
-                Err(error) => Err(error
-                    .into_read_error()
-                    .unwrap_or_else(|| unreachable!("there was no deadline"))),
+                Err(error) => Err(error.without_deadline()),
             },
         }
     }
@@ -365,24 +379,33 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         loop {
             match self.read_after_look() {
                 Ok(item) => return Ok(item),
-                Err(TryReadError::Empty) => {}
-                Err(TryReadError::Ended) => return Err(ReadTimeoutError::Ended),
-                Err(TryReadError::Abandoned) => return Err(ReadTimeoutError::Abandoned),
-                Err(TryReadError::Aborted(reason)) => {
-                    return Err(ReadTimeoutError::Aborted(reason))
-                }
+                Err(error) => match error.into_read_error() {
+                    Some(error) => return Err(error.into()),
+                    None => self.wait_for_items(1, deadline)?,
+                },
             }
-            let (shared, index) = (&*self.shared, self.cursor.index());
-            let wake_at = index.wrapping_add(1);
-            let in_time = shared
-                .readable
-                .wait_until(&mut self.sleeper, wake_at, deadline, || {
-                    shared.accounting.has_items_at(index)
-                        || shared.producer_state() != ProducerState::Open
-                });
-            if !in_time {
-                return Err(ReadTimeoutError::Timeout);
-            }
+        }
+    }
+
+    /// Sleeps until so many items are there, or the producer has gone, or waits for drain.
+    pub(crate) fn wait_for_items(
+        &mut self,
+        wanted: usize,
+        deadline: &Deadline,
+    ) -> Result<(), ReadTimeoutError> {
+        let (shared, index) = (&*self.shared, self.cursor.index());
+        let wake_at = index.wrapping_add(wanted);
+        let in_time = shared
+            .readable
+            .wait_until(&mut self.sleeper, wake_at, deadline, || {
+                shared.accounting.has_items(index, wanted)
+                    || shared.producer_state() != ProducerState::Open
+                    || shared.accounting.low() < wanted - 1
+            });
+        if in_time {
+            Ok(())
+        } else {
+            Err(ReadTimeoutError::Timeout)
         }
     }
 

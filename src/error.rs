@@ -1,6 +1,12 @@
 //! The error family: one type for each way of asking, so that an impossible case cannot be matched.
 #![forbid(unsafe_code)]
 
+mod bulk;
+
+#[cfg(feature = "std")]
+pub use bulk::{ChunkError, ReadExactError, ReserveError, WriteAllError};
+pub use bulk::{TryChunkError, TryReserveError};
+
 use alloc::{boxed::Box, sync::Arc};
 use core::fmt;
 
@@ -526,3 +532,11 @@ macro_rules! read_error {
 read_error!(TryReadError, Empty, EMPTY, WouldBlock);
 #[cfg(feature = "std")]
 read_error!(ReadTimeoutError, Timeout, READ_TIMEOUT, TimedOut);
+
+#[cfg(feature = "std")]
+impl ReadTimeoutError {
+    pub(crate) fn without_deadline(self) -> ReadError {
+        self.into_read_error()
+            .unwrap_or_else(|| unreachable!("there was no deadline"))
+    }
+}

@@ -118,20 +118,28 @@
 
 extern crate alloc;
 
+mod batch;
 mod builder;
+mod chunk;
 mod consumer;
 mod error;
 mod monitor;
 mod producer;
 mod ring;
 mod shared;
+mod slice;
 mod sync;
 mod wait;
 mod weigh;
 
+pub use batch::Batch;
 pub use builder::{channel, Builder};
+pub use chunk::{ReadChunk, ReadChunkIter, WriteChunk};
 pub use consumer::{Consumer, TryIter};
-pub use error::{BuildError, MarkError, ReadError, Reason, TryReadError, TryWriteError, WaitError};
+pub use error::{
+    BuildError, MarkError, ReadError, Reason, TryChunkError, TryReadError, TryReserveError,
+    TryWriteError, WaitError,
+};
 pub use monitor::{Monitor, State, Stats};
 pub use producer::{Finish, Flow, Producer};
 pub use weigh::{Bytes, Items, Weigh};
@@ -139,7 +147,10 @@ pub use weigh::{Bytes, Items, Weigh};
 #[cfg(feature = "std")]
 pub use {
     consumer::{IntoIter, Iter},
-    error::{ReadTimeoutError, WaitTimeoutError, WriteError, WriteTimeoutError},
+    error::{
+        ChunkError, ReadExactError, ReadTimeoutError, ReserveError, WaitTimeoutError,
+        WriteAllError, WriteError, WriteTimeoutError,
+    },
 };
 
 /// How it is made sure that no wake-up is lost, and how to choose.

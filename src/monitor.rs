@@ -91,6 +91,9 @@ impl Monitor {
     }
 
     /// What is buffered now, in items or weight; 0 after an abort or a cancel.
+    ///
+    /// Exact at some moment of the call. Only if both ends are so busy that no moment can be caught it
+    /// is an estimate, from 0 to the capacity (or limit).
     pub fn len(&self) -> usize {
         self.shared.len()
     }
@@ -119,15 +122,16 @@ impl Monitor {
     /// Where the channel stands.
     pub fn state(&self) -> State {
         let (shared, accounting) = (&*self.shared, &*self.shared.accounting);
-        // In this order: an end that is seen as gone has moved its index for the last time.
+        // In this order: an end that is not open any more has moved its index for the last time.
         let producer = shared.producer_state();
         let (gone, closed) = (shared.is_gone(), shared.is_closed());
         let all_read = accounting.items_read() == accounting.items_written();
         match producer {
             ProducerState::Aborted => State::Aborted,
             ProducerState::Ended if all_read => State::Finished,
-            // The producer has no more say in it, or nobody is left to read what it says.
-            _ if closed && all_read && (gone || producer != ProducerState::Open) => State::Finished,
+            // A write may be under way: whether that was all shows when the producer has noticed.
+            ProducerState::Open if closed && (all_read || !gone) => State::Closed,
+            _ if closed && all_read => State::Finished,
             ProducerState::Abandoned if all_read => State::Abandoned,
             _ if gone => State::Cancelled,
             ProducerState::Ended => State::Ended,
@@ -152,7 +156,7 @@ impl Monitor {
             weight_written: accounting.weight_written(),
             drains,
             times_told_to_stop: accounting.told_to_stop(),
-            peak_len: accounting.peak().max(shared.len()),
+            peak_len: accounting.peak().max(shared.exact_len().unwrap_or(0)),
             producer_parks: shared.writable.parks(),
             producer_wake_ups: shared.writable.wake_ups(),
             consumer_parks: shared.readable.parks(),

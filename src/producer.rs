@@ -46,6 +46,14 @@ pub enum Flow {
 }
 
 impl Flow {
+    pub(crate) fn judged(is_high: bool) -> Self {
+        if is_high {
+            Self::Backpressure
+        } else {
+            Self::Ready
+        }
+    }
+
     /// Whether this says stop.
     pub fn is_backpressure(self) -> bool {
         self == Self::Backpressure
@@ -80,8 +88,8 @@ impl Flow {
 /// # consumer.try_read().unwrap();
 /// ```
 pub struct Producer<T, W = Items> {
-    cursor: WriteCursor<T, W>,
-    shared: Arc<Shared>,
+    pub(crate) cursor: WriteCursor<T, W>,
+    pub(crate) shared: Arc<Shared>,
     #[cfg(feature = "std")]
     sleeper: Sleeper,
     /// What was published last. (A load of the published one would be as good, but hides the store
@@ -155,23 +163,21 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         }
         let before = self.cursor.index();
         // The note may have been no more than the wish for fences.
-        let flow = match self.cursor.push_below_mark(item, weight) {
-            Ok(()) => Some(Flow::Ready),
-            Err(item) => {
-                self.cursor.look();
-                if let Err(item) = self.cursor.push(item, weight) {
-                    return Err(TryWriteError::WouldBlock(item));
-                }
-                None
+        let item = match self.cursor.push_below_mark(item, weight) {
+            Ok(()) => {
+                let now = self.cursor.index();
+                self.shared.readable.passed_with_notes(before, now);
+                return Ok(Flow::Ready);
             }
+            Err(item) => item,
         };
-        let now = self.cursor.index();
-        self.shared.readable.passed_with_notes(before, now);
-        Ok(match flow {
-            Some(flow) => flow,
-            None if self.cursor.is_high(weight) => Flow::Backpressure,
-            None => Flow::Ready,
-        })
+        self.cursor.look();
+        if let Err(item) = self.cursor.push(item, weight) {
+            self.publish_rest();
+            return Err(TryWriteError::WouldBlock(item));
+        }
+        self.publish_rest();
+        Ok(Flow::judged(self.cursor.is_high(weight)))
     }
 
     /// Whether the producer was told to stop and the channel has not drained since.
@@ -182,7 +188,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// A producer that was told to stop by [`WouldBlock`](TryWriteError::WouldBlock) has drained when
     /// the length is at the low-water mark *and* there is room for the refused item (in a weighted
     /// channel whose slots were full: when half of them are free), so that it is not sent in circles.
-    /// That holds until another item is accepted, or waits its turn in [`write`](Self::write).
+    /// That holds until another item is accepted.
     pub fn need_drain(&self) -> bool {
         // Gone first: after a cancel no drain is found any more.
         !self.shared.is_gone() && self.cursor.need_drain()
@@ -245,7 +251,9 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// [`MarkError`] if it would be below the low-water mark or above what the channel can hold;
     /// nothing has changed then.
     pub fn set_high_water_mark(&mut self, mark: usize) -> Result<(), MarkError> {
-        self.cursor.set_high_mark(mark)
+        self.cursor.set_high_mark(mark)?;
+        self.marks_changed();
+        Ok(())
     }
 
     /// Changes the low-water mark. Takes effect with the next look for a drain.
@@ -254,21 +262,36 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     ///
     /// [`MarkError`] if it would be above the high-water mark; nothing has changed then.
     pub fn set_low_water_mark(&mut self, mark: usize) -> Result<(), MarkError> {
-        self.cursor.set_low_mark(mark)
+        self.cursor.set_low_mark(mark)?;
+        self.marks_changed();
+        Ok(())
+    }
+
+    /// A consumer that waits for so many items that this end may now have to stop before they are there
+    /// has to know.
+    fn marks_changed(&self) {
+        self.shared.readable.ring();
     }
 
     /// Ends the stream: the consumer gets all that is buffered and then `Ended`.
     ///
     /// The [`Finish`] tells when everything was consumed. It can be dropped if you do not care.
     pub fn end(self) -> Finish {
+        // After a cancel there is no finish, even if everything had been consumed before.
+        let is_cancelled = self.shared.is_gone() && !self.shared.is_closed();
         let finish = Finish {
             shared: self.shared.clone(),
             last: self.cursor.index(),
+            is_cancelled,
             #[cfg(feature = "std")]
             sleeper: Sleeper::new(&self.shared.writable),
             not_sync: PhantomData,
         };
-        self.go_on_to(ProducerState::Ended);
+        self.go_on_to(if is_cancelled {
+            ProducerState::Told
+        } else {
+            ProducerState::Ended
+        });
         finish
     }
 }
@@ -319,7 +342,17 @@ impl<T, W> Producer<T, W> {
         Monitor::new(self.shared.clone())
     }
 
+    /// Publishes what a batch has left, also one that was forgotten, and wakes the consumer if it waits
+    /// for any of it.
+    pub(crate) fn publish_rest(&self) {
+        if let Some((before, now)) = self.cursor.publish_rest() {
+            self.shared.readable.passed_with_notes(before, now);
+        }
+    }
+
+    /// Nothing is written after this, so that nothing may be left to publish.
     fn go_on_to(&self, state: ProducerState) {
+        self.publish_rest();
         self.state.set(state);
         self.shared.set_producer_state(state);
     }
@@ -425,34 +458,46 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     #[inline(never)]
     fn write_when_drained(
         &mut self,
-        mut item: T,
+        item: T,
         weight: usize,
         deadline: &Deadline,
     ) -> Result<(), WriteTimeoutError<T>> {
-        // Whatever was refused before, it is this item's turn.
-        self.cursor.forget_refusal();
-        let mut refused_here = false;
+        let mut waiting = Some(item);
+        let done = self.when_drained(deadline, |producer| {
+            let item = waiting.take().expect("it comes back if it is refused");
+            match producer.write_after_look(item, weight) {
+                Ok(_) => true,
+                Err(error) => {
+                    waiting = Some(error.into_inner());
+                    false
+                }
+            }
+        });
+        match (done, waiting) {
+            (Err(WaitTimeoutError::Timeout), Some(item)) => Err(WriteTimeoutError::Timeout(item)),
+            (Err(WaitTimeoutError::Closed(_)), Some(item)) => Err(WriteTimeoutError::Closed(item)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tries something, each time that the channel has drained, until it works. If it does not, it has
+    /// told the producer to stop: then the next drain leaves room for it.
+    pub(crate) fn when_drained(
+        &mut self,
+        deadline: &Deadline,
+        mut attempt: impl FnMut(&mut Self) -> bool,
+    ) -> Result<(), WaitTimeoutError> {
+        let mut refused = false;
         loop {
             match self.wait_until_drained(deadline) {
-                Ok(()) => {}
-                Err(WaitTimeoutError::Timeout) => {
-                    if refused_here {
-                        // Nobody else was told to stop, and nobody waits for this item's room.
-                        self.cursor.take_back_stop();
-                    }
-                    return Err(WriteTimeoutError::Timeout(item));
+                Err(WaitTimeoutError::Timeout) if refused => {
+                    // Nobody was told of that stop, and nobody waits for the room any more.
+                    self.cursor.take_back_stop();
+                    return Err(WaitTimeoutError::Timeout);
                 }
-                Err(WaitTimeoutError::Closed(_)) => return Err(WriteTimeoutError::Closed(item)),
-            }
-            match self.write_after_look(item, weight) {
-                Ok(_) => return Ok(()),
-                Err(TryWriteError::Closed(item)) => return Err(WriteTimeoutError::Closed(item)),
-                // Not told to stop, but there is no room for this very item: now it is told to, and
-                // the next drain leaves room.
-                Err(TryWriteError::WouldBlock(refused)) => {
-                    item = refused;
-                    refused_here = true;
-                }
+                Err(error) => return Err(error),
+                Ok(()) if attempt(self) => return Ok(()),
+                Ok(()) => refused = true,
             }
         }
     }
@@ -505,7 +550,12 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         self.wait_until_drained(&Deadline::after(timeout))
     }
 
-    fn wait_until_drained(&mut self, deadline: &Deadline) -> Result<(), WaitTimeoutError> {
+    pub(crate) fn wait_until_drained(
+        &mut self,
+        deadline: &Deadline,
+    ) -> Result<(), WaitTimeoutError> {
+        // What the consumer does not see it cannot drain.
+        self.publish_rest();
         let in_time = !self.need_drain() || {
             let (cursor, shared) = (&self.cursor, &*self.shared);
             shared
@@ -576,6 +626,8 @@ impl<T, W: Weigh<T>> fmt::Debug for Producer<T, W> {
 pub struct Finish {
     shared: Arc<Shared>,
     last: usize,
+    /// The consumer had gone before the end.
+    is_cancelled: bool,
     #[cfg(feature = "std")]
     sleeper: Sleeper,
     /// Not Sync: one reader at a time for the consumer's reason.
@@ -587,11 +639,11 @@ impl Finish {
     ///
     /// # Errors
     ///
-    /// [`WaitError`] if the consumer went before that.
+    /// [`WaitError`] if the consumer went before that, or before the end.
     pub fn try_wait(&self) -> Result<bool, WaitError> {
         // Gone first: what was consumed before it went is then visible.
         let gone = self.shared.is_gone();
-        if self.shared.accounting.consumed_up_to(self.last) {
+        if !self.is_cancelled && self.shared.accounting.consumed_up_to(self.last) {
             return Ok(true);
         }
         if gone {

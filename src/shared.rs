@@ -172,4 +172,13 @@ impl Shared {
             self.accounting.len()
         }
     }
+
+    /// The same, if a moment could be caught at which it was exactly that.
+    pub(crate) fn exact_len(&self) -> Option<usize> {
+        if self.is_gone() || self.is_aborted() {
+            Some(0)
+        } else {
+            self.accounting.exact_len().ok()
+        }
+    }
 }

@@ -32,9 +32,25 @@ pub trait Weigh<T: ?Sized> {
     /// The weight of `item`.
     fn weigh(&self, item: &T) -> usize;
 
-    /// Whether each item counts 1, so that nothing has to be weighed. Only for [`Items`].
+    /// Whether each item counts 1, so that nothing has to be weighed. Only [`Items`] says so: the type
+    /// cannot be named elsewhere.
     #[doc(hidden)]
-    const COUNTS_ITEMS: bool = false;
+    const COUNTS_ITEMS: sealed::CountsItems = sealed::CountsItems::NO;
+}
+
+mod sealed {
+    /// Decides whether a ring has weights: memory safety hangs on it.
+    #[derive(Clone, Copy, Debug)]
+    pub struct CountsItems(bool);
+
+    impl CountsItems {
+        pub(crate) const YES: Self = Self(true);
+        pub(crate) const NO: Self = Self(false);
+
+        pub(crate) const fn get(self) -> bool {
+            self.0
+        }
+    }
 }
 
 impl<T: ?Sized, F: Fn(&T) -> usize> Weigh<T> for F {
@@ -52,7 +68,7 @@ impl<T: ?Sized> Weigh<T> for Items {
         1
     }
 
-    const COUNTS_ITEMS: bool = true;
+    const COUNTS_ITEMS: sealed::CountsItems = sealed::CountsItems::YES;
 }
 
 /// Counts bytes: the length of a `Vec<u8>`, a `String`, a `&[u8]`, or whatever else is

@@ -31,6 +31,7 @@ fn misuse_does_not_compile_and_the_message_says_why() {
         "shared_consumer",
         "shared_producer",
         "use_after_end",
+        "weighed_otherwise",
     ] {
         cases.compile_fail(format!("tests/compile-fail/{case}.rs"));
     }

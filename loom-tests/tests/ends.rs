@@ -265,7 +265,24 @@ fn a_cancel_before_the_last_item_is_no_finish() {
 }
 
 #[test]
-fn a_consumer_that_goes_after_the_last_item_has_finished() {
+fn a_consumer_that_reads_to_the_end_has_finished_whenever_it_goes() {
+    model(5, || {
+        let (mut producer, mut consumer) = highwater::channel(2);
+        let _ = producer.try_write(1).unwrap();
+        let reader = thread::spawn(move || {
+            assert_eq!(consumer.read(), Ok(1));
+            assert_eq!(consumer.read(), Err(ReadError::Ended));
+        });
+        let finish = producer.end();
+        let monitor = finish.monitor();
+        finish.wait().unwrap();
+        reader.join().unwrap();
+        assert_eq!(monitor.state(), State::Finished);
+    });
+}
+
+#[test]
+fn a_consumer_that_goes_after_the_last_item_has_finished_only_if_the_end_came_before() {
     model(5, || {
         let (mut producer, mut consumer) = highwater::channel(2);
         let _ = producer.try_write(1).unwrap();
@@ -275,8 +292,35 @@ fn a_consumer_that_goes_after_the_last_item_has_finished() {
         });
         let finish = producer.end();
         let monitor = finish.monitor();
-        finish.wait().unwrap();
+        let state = match finish.wait() {
+            Ok(()) => State::Finished,
+            Err(_) => State::Cancelled,
+        };
+        assert_eq!(monitor.state(), state);
         reader.join().unwrap();
-        assert_eq!(monitor.state(), State::Finished);
+        assert_eq!(monitor.state(), state, "for good");
+    });
+}
+
+#[test]
+fn a_stream_that_is_over_stays_so_for_an_observer() {
+    // The producer may be in the midst of a write as the consumer closes the channel, and goes.
+    model(50, || {
+        let (mut producer, mut consumer) = highwater::channel(2);
+        let monitor = producer.monitor();
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(1);
+            drop(producer);
+        });
+        let reader = thread::spawn(move || {
+            consumer.close();
+            drop(consumer);
+        });
+        let before = monitor.state();
+        reader.join().unwrap();
+        writer.join().unwrap();
+        if [State::Finished, State::Cancelled].contains(&before) {
+            assert_eq!(monitor.state(), before);
+        }
     });
 }

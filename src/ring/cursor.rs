@@ -13,9 +13,9 @@ use super::{
 use crate::{
     error::{BuildError, MarkError},
     sync::{Arc, Ordering},
-    weigh::Weigh,
+    weigh::{Items, Weigh},
 };
-use core::marker::PhantomData;
+use core::{cell::Cell, marker::PhantomData};
 
 /// The memory of a channel, kept alive by the two cursors and by nobody else.
 pub(crate) struct Ring<T> {
@@ -32,7 +32,7 @@ pub(crate) fn ring<T, W: Weigh<T>>(
     weigh: W,
     start: usize,
 ) -> Result<(WriteCursor<T, W>, ReadCursor<T, W>), BuildError> {
-    let slots = Slots::new(capacity, !W::COUNTS_ITEMS)?;
+    let slots = Slots::new(capacity, !W::COUNTS_ITEMS.get())?;
     let accounting = Arc::new(Accounting::new(marks, most, capacity, start));
     let ring = Arc::new(Ring {
         slots,
@@ -46,7 +46,9 @@ pub(crate) fn ring<T, W: Weigh<T>>(
         head_seen: start,
         consumed_seen: start,
         level: Level::new(marks, most, capacity),
+        unpublished: Cell::new(0),
         weigh,
+        invariant: PhantomData,
         accounting: accounting.clone(),
         ring: ring.clone(),
     };
@@ -55,6 +57,7 @@ pub(crate) fn ring<T, W: Weigh<T>>(
         head: start,
         tail_seen: start,
         consumed: start,
+        unpublished: 0,
         has_stopped: false,
         accounting,
         ring,
@@ -141,12 +144,7 @@ impl<T> Drop for Sweep<'_, T> {
 
 impl<T> Drop for Ring<T> {
     fn drop(&mut self) {
-        // Relaxed, both: whoever drops the ring is alone with it, by its Arc.
-        if self.accounting.sweeping.load(Ordering::Relaxed) {
-            // The consumer was dropped as a mere cursor and never stopped reading.
-            let head = self.accounting.read.head.load(Ordering::Relaxed);
-            self.accounting.swept.store(head, Ordering::Relaxed);
-        }
+        // Both cursors are gone, so that the consumer has stopped reading, and nobody else sweeps.
         drop(Sweep { ring: self });
     }
 }
@@ -166,7 +164,12 @@ pub(crate) struct WriteCursor<T, W> {
     head_seen: usize,
     consumed_seen: usize,
     level: Level,
+    /// How many of the items up to `tail` are in their slots, but not published: a batch is open. While
+    /// there are any `limit` is here and now. A Cell, as they are published also by a mere question.
+    unpublished: Cell<usize>,
     weigh: W,
+    /// Invariant in `W`, as the ReadCursor is.
+    invariant: PhantomData<fn(W) -> W>,
     accounting: Arc<Accounting>,
     ring: Arc<Ring<T>>,
 }
@@ -175,7 +178,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     /// What `item` counts, at most MAX_LENGTH.
     #[inline(always)]
     pub(crate) fn measure(&self, item: &T) -> usize {
-        if W::COUNTS_ITEMS {
+        if W::COUNTS_ITEMS.get() {
             1
         } else {
             self.weigh.weigh(item).min(MAX_LENGTH)
@@ -186,7 +189,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     /// last saw: the one question on the fast path.
     #[inline(always)]
     fn fits(&self, weight: usize) -> bool {
-        self.tail != self.limit && (W::COUNTS_ITEMS || weight < self.room)
+        self.tail != self.limit && (W::COUNTS_ITEMS.get() || weight < self.room)
     }
 
     /// Writes an item if, by what we last saw, it fits and leaves the length below the high mark.
@@ -194,6 +197,10 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     pub(crate) fn push_below_mark(&mut self, item: T, weight: usize) -> Result<(), T> {
         if self.fits(weight) {
             self.put(item, weight);
+            if !W::COUNTS_ITEMS.get() {
+                self.publish_written();
+            }
+            self.publish_tail();
             Ok(())
         } else {
             Err(item)
@@ -201,7 +208,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     }
 
     /// Writes an item if the channel, as last seen, takes it at all; if not, the producer is told to
-    /// stop.
+    /// stop. What was written is not published yet, and `is_high` has to judge it.
     pub(crate) fn push(&mut self, item: T, weight: usize) -> Result<(), T> {
         match self
             .level
@@ -209,11 +216,10 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         {
             Ok(()) => {
                 self.put(item, weight);
+                self.unpublished.set(self.unpublished.get() + 1);
                 self.level.forget_refusal();
-                // The limit must never lie behind `tail`, also if a Waker panics before `is_high`
-                // has judged this write.
-                self.limit = self.tail;
-                self.room = 0;
+                // The limit must never lie behind `tail`, also if a Waker panics before the judgement.
+                self.set_limit();
                 Ok(())
             }
             Err(refusal) => {
@@ -223,7 +229,16 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         }
     }
 
-    /// Writes an item into the next slot and publishes it. Only after `fits` or `admits`.
+    /// Whether an item of this weight leaves the length below the high mark, by what we last saw: as
+    /// `fits`, but without relying on the limit.
+    #[inline]
+    pub(crate) fn stays_below_mark(&self, weight: usize) -> bool {
+        !self.level.need_drain()
+            && self.slots_seen() < self.level.capacity()
+            && self.len_seen() + weight < self.level.marks().stop_at()
+    }
+
+    /// Writes an item into the next slot. Only after `fits` or `admits`.
     #[inline(always)]
     fn put(&mut self, item: T, weight: usize) {
         debug_assert!(self.slots_seen() < self.level.capacity(), "no slot is free");
@@ -231,32 +246,18 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         // keeps `limit` within it), and head only grows: the slot at `tail` is free, and ours
         // until `tail` is published.
         unsafe { self.ring.slots.put(self.tail, item) };
-        if !W::COUNTS_ITEMS {
+        if !W::COUNTS_ITEMS.get() {
             self.room = self.room.saturating_sub(weight);
             self.written = self.written.wrapping_add(weight);
             self.ring.slots.set_weight(self.tail, self.written);
         }
         self.tail = self.tail.wrapping_add(1);
-        self.publish();
-    }
-
-    #[inline(always)]
-    fn publish(&self) {
-        let write = &*self.accounting.write;
-        if !W::COUNTS_ITEMS {
-            // Release: pairs with the Acquire loads in Accounting, which then see all the consumption
-            // that made room for this.
-            write.written.store(self.written, Ordering::Release);
-        }
-        // Release: pairs with the Acquire loads of `tail` in ReadCursor::look and
-        // Accounting::has_items_at; the item is in its slot.
-        write.tail.store(self.tail, Ordering::Release);
     }
 
     /// Looks at the other side, and at whether that is a drain.
     pub(crate) fn look(&mut self) {
         self.head_seen = self.head();
-        if !W::COUNTS_ITEMS {
+        if !W::COUNTS_ITEMS.get() {
             self.consumed_seen = self.consumed();
         }
         self.accounting.write.peak.raise(self.len_seen());
@@ -283,14 +284,15 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     }
 
     fn set_limit(&mut self) {
-        if self.level.need_drain() {
-            // Told to stop: a drain is looked for before each write, so that none is missed.
+        if self.level.need_drain() || self.unpublished.get() > 0 {
+            // Told to stop: a drain is looked for before each write, so that none is missed. And while
+            // items wait to be published, nothing may overtake them on the fast path.
             self.limit = self.tail;
             self.room = 0;
             return;
         }
         let stop_at = self.level.marks().stop_at();
-        let slots = if W::COUNTS_ITEMS {
+        let slots = if W::COUNTS_ITEMS.get() {
             // The write at the limit is the one that reaches the mark, which is within the
             // capacity (`Marks::new`).
             (stop_at - 1).min(self.level.capacity())
@@ -310,7 +312,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         let mut high = self.len_seen() >= stop_at;
         if high {
             self.head_seen = self.head();
-            if !W::COUNTS_ITEMS {
+            if !W::COUNTS_ITEMS.get() {
                 self.consumed_seen = self.consumed();
             }
             // The item itself was there at that moment, even if it has been read since.
@@ -333,10 +335,27 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         self.set_limit();
     }
 
-    /// The refusal of an earlier item is not to delay the next one: see [`Level::forget_refusal`].
+    /// Slots that are free, looked at again if by what we last saw there are fewer than `wanted`.
+    pub(crate) fn free_slots(&mut self, wanted: usize) -> usize {
+        if self.level.need_drain() || self.level.capacity() - self.slots_seen() < wanted {
+            self.look();
+        }
+        self.level.capacity().saturating_sub(self.slots_seen())
+    }
+
+    /// The producer wanted so many slots, which are not free: it is told to stop.
+    pub(crate) fn refuse_slots(&mut self, wanted: usize) {
+        self.stop(Some(Refusal::Slots(wanted)));
+    }
+
+    /// How much weight may be added up to and with the one that reaches the high mark; at least 1.
     #[cfg(feature = "std")]
-    pub(crate) fn forget_refusal(&self) {
-        self.level.forget_refusal();
+    pub(crate) fn room_to_mark(&mut self, wanted: usize) -> usize {
+        let stop_at = self.level.marks().stop_at();
+        if self.len_seen() + wanted > stop_at {
+            self.look();
+        }
+        stop_at.saturating_sub(self.len_seen()).max(1)
     }
 
     /// See [`Level::take_back_stop`].
@@ -359,7 +378,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     pub(crate) fn drain_index(&self) -> usize {
         let target = self.level.drain_target();
         let by_slots = |slots| self.tail.wrapping_sub(slots);
-        if W::COUNTS_ITEMS {
+        if W::COUNTS_ITEMS.get() {
             return by_slots(target.len.min(target.slots));
         }
         // The totals written by each item are in the slots, and ours to read: find the first item
@@ -380,7 +399,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
 
     /// What is buffered now, in the unit of the channel. Exact on this side: it can only fall.
     pub(crate) fn len(&self) -> usize {
-        if W::COUNTS_ITEMS {
+        if W::COUNTS_ITEMS.get() {
             self.tail.wrapping_sub(self.head())
         } else {
             // Acquire: with the consumed weight comes the freed slot, as with `head`.
@@ -390,7 +409,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     }
 
     fn len_seen(&self) -> usize {
-        if W::COUNTS_ITEMS {
+        if W::COUNTS_ITEMS.get() {
             self.slots_seen()
         } else {
             self.written.wrapping_sub(self.consumed_seen)
@@ -425,8 +444,73 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     }
 }
 
+impl<T> WriteCursor<T, Items> {
+    /// Counts the next `count` slots as written; they are to be published.
+    ///
+    /// # Safety
+    ///
+    /// They were free, as last seen, and hold items.
+    pub(super) unsafe fn skip(&mut self, count: usize) {
+        debug_assert!(count <= self.free_seen());
+        self.tail = self.tail.wrapping_add(count);
+        self.unpublished.set(self.unpublished.get() + count);
+        self.level.forget_refusal();
+        self.set_limit();
+    }
+
+    pub(super) fn free_seen(&self) -> usize {
+        self.level.capacity().saturating_sub(self.slots_seen())
+    }
+
+    pub(super) fn slots_of_ring(&self) -> &Slots<T> {
+        &self.ring.slots
+    }
+
+    #[cfg(feature = "std")]
+    pub(super) fn first_index(&self) -> usize {
+        self.accounting.start
+    }
+
+    /// How far the consumer may read.
+    pub(super) fn published(&self) -> usize {
+        self.tail.wrapping_sub(self.unpublished.get())
+    }
+}
+
 impl<T, W> WriteCursor<T, W> {
+    #[inline(always)]
+    fn publish_tail(&self) {
+        // Release: pairs with the Acquire loads of `tail` in ReadCursor::look and Accounting; the item
+        // is in its slot.
+        self.accounting
+            .write
+            .tail
+            .store(self.tail, Ordering::Release);
+    }
+
+    fn publish_written(&self) {
+        // Release: pairs with the Acquire loads in Accounting, which then see all the consumption
+        // that made room for this.
+        self.accounting
+            .write
+            .written
+            .store(self.written, Ordering::Release);
+    }
+
+    /// Publishes what `push` and regions left; returns from where and up to where, if there was any.
+    pub(crate) fn publish_rest(&self) -> Option<(usize, usize)> {
+        let unpublished = self.unpublished.take();
+        if unpublished == 0 {
+            return None;
+        }
+        // Where items are counted this never changes.
+        self.publish_written();
+        self.publish_tail();
+        Some((self.tail.wrapping_sub(unpublished), self.tail))
+    }
+
     /// Our own index: how far was written.
+    #[inline(always)]
     pub(crate) fn index(&self) -> usize {
         self.tail
     }
@@ -454,11 +538,15 @@ pub(crate) struct ReadCursor<T, W> {
     tail_seen: usize,
     /// The weight of all items read; unused where items are counted.
     consumed: usize,
+    /// How many of the items up to `head` are read, but their slots not given back: a chunk is being
+    /// read. While there are any `tail_seen` is `head`.
+    unpublished: usize,
     /// Nothing is read any more: the slots are the sweeper's.
     has_stopped: bool,
     accounting: Arc<Accounting>,
     ring: Arc<Ring<T>>,
-    weigh: PhantomData<fn(&T) -> W>,
+    /// Invariant in `W`: to the compiler, another `W` is another promise of what the slots have.
+    weigh: PhantomData<fn(&T, W) -> W>,
 }
 
 impl<T, W: Weigh<T>> ReadCursor<T, W> {
@@ -471,25 +559,51 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
         // SAFETY: head != tail_seen, which was published: the slot at `head` holds an item, and is
         // ours until `head` is published.
         let item = unsafe { self.ring.slots.take(self.head) };
-        if !W::COUNTS_ITEMS {
+        if !W::COUNTS_ITEMS.get() {
             // The very number that was added at the write, whatever the item weighs by now.
             self.consumed = self.ring.slots.weight(self.head);
         }
         self.head = self.head.wrapping_add(1);
-        self.publish();
+        if !W::COUNTS_ITEMS.get() {
+            self.publish_consumed();
+        }
+        self.publish_head();
         Some(item)
     }
 
-    #[inline(always)]
-    fn publish(&self) {
-        let read = &*self.accounting.read;
-        if !W::COUNTS_ITEMS {
-            // Release: pairs with the Acquire loads in Accounting::len and WriteCursor::len.
-            read.consumed.store(self.consumed, Ordering::Release);
+    /// Counts the next `count` items as read; their slots are to be given back.
+    ///
+    /// # Safety
+    ///
+    /// There are that many, as a region saw, and the caller takes, drops or leaks each.
+    #[inline]
+    pub(super) unsafe fn skip(&mut self, count: usize) {
+        if !W::COUNTS_ITEMS.get() && count > 0 {
+            let last = self.head.wrapping_add(count - 1);
+            self.consumed = self.ring.slots.weight(last);
         }
-        // Release: pairs with the Acquire loads of `head` in WriteCursor::head and in Accounting;
-        // the slot is free.
-        read.head.store(self.head, Ordering::Release);
+        self.head = self.head.wrapping_add(count);
+        self.tail_seen = self.head;
+        self.unpublished += count;
+    }
+
+    /// After a region: what it had seen of the other side, and has not read.
+    pub(super) fn know_again(&mut self, tail_seen: usize) {
+        self.tail_seen = tail_seen;
+    }
+
+    pub(super) fn tail_seen(&self) -> usize {
+        self.tail_seen
+    }
+
+    pub(super) fn slots_of_ring(&self) -> &Slots<T> {
+        &self.ring.slots
+    }
+
+    /// Items that are there, as last seen.
+    #[inline]
+    pub(crate) fn items_seen(&self) -> usize {
+        self.tail_seen.wrapping_sub(self.head)
     }
 
     /// Looks at the other side; returns whether there is an item.
@@ -500,7 +614,7 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
         let write = &*self.accounting.write;
         // Acquire: pairs with the Release store in WriteCursor::publish; the items are there.
         self.tail_seen = write.tail.load(Ordering::Acquire);
-        let len = if W::COUNTS_ITEMS {
+        let len = if W::COUNTS_ITEMS.get() {
             self.tail_seen.wrapping_sub(self.head)
         } else {
             // Relaxed: not older than `tail_seen`, and none of that was consumed.
@@ -513,6 +627,36 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
 }
 
 impl<T, W> ReadCursor<T, W> {
+    #[inline(always)]
+    fn publish_head(&self) {
+        // Release: pairs with the Acquire loads of `head` in WriteCursor::head and in Accounting;
+        // the slot is free.
+        self.accounting
+            .read
+            .head
+            .store(self.head, Ordering::Release);
+    }
+
+    fn publish_consumed(&self) {
+        // Release: pairs with the Acquire loads in Accounting::len and WriteCursor::len.
+        self.accounting
+            .read
+            .consumed
+            .store(self.consumed, Ordering::Release);
+    }
+
+    /// Gives the slots back of what regions read; returns from where and up to where, if there was any.
+    pub(crate) fn publish_rest(&mut self) -> Option<(usize, usize)> {
+        let unpublished = core::mem::take(&mut self.unpublished);
+        if unpublished == 0 {
+            return None;
+        }
+        // Where items are counted this never changes.
+        self.publish_consumed();
+        self.publish_head();
+        Some((self.head.wrapping_sub(unpublished), self.head))
+    }
+
     /// Whether an item is there, by what we last saw.
     #[inline(always)]
     pub(crate) fn has_item(&self) -> bool {
@@ -546,5 +690,11 @@ impl<T, W> ReadCursor<T, W> {
         // Relaxed: handed over with `sweeping`, which is ours since the ring was made.
         self.accounting.swept.store(self.head, Ordering::Relaxed);
         Some(Sweep { ring: &self.ring })
+    }
+}
+
+impl<T, W> Drop for ReadCursor<T, W> {
+    fn drop(&mut self) {
+        drop(self.stop_reading());
     }
 }

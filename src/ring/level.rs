@@ -93,8 +93,8 @@ pub(crate) struct DrainTarget {
 /// Why an item was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// No slot is free.
-    Slots,
+    /// Not so many slots are free.
+    Slots(usize),
     /// The item would pass the limit of a weighted channel.
     Weight(usize),
 }
@@ -107,8 +107,8 @@ pub(crate) struct Level {
     capacity: usize,
     /// *Need drain*: told to stop, not drained since. A Cell, as merely asking may find a drain.
     need_drain: Cell<bool>,
-    /// The item whose refusal was the last word to the producer: a drain that left no room for it
-    /// would send the producer in circles.
+    /// The item, or chunk, whose refusal was the last word to the producer: a drain that left no room
+    /// for it would send the producer in circles.
     refusal: Cell<Option<Refusal>>,
 }
 
@@ -158,7 +158,7 @@ impl Level {
     /// Whether an item of `weight` may go into a channel of `len` in `slots` slots.
     pub(crate) fn admits(&self, weight: usize, len: usize, slots: usize) -> Result<(), Refusal> {
         if slots >= self.capacity {
-            return Err(Refusal::Slots);
+            return Err(Refusal::Slots(1));
         }
         // An empty channel takes anything, or an item above the limit could never go through.
         if slots > 0 && len + weight > self.limit() {
@@ -173,8 +173,8 @@ impl Level {
         !self.need_drain.replace(true)
     }
 
-    /// The item that was refused is out of the question: another was accepted, or is to be. A drain
-    /// need not leave room for it.
+    /// Another item was accepted than the one that was refused, which is out of the question then: a
+    /// drain need not leave room for it.
     pub(crate) fn forget_refusal(&self) {
         self.refusal.set(None);
     }
@@ -208,13 +208,16 @@ impl Level {
             },
             // Slots have a low mark too, half of them, so that one wake-up pays for many items.
             // Where they are what is counted, the marks have the say.
-            Some(Refusal::Slots) => DrainTarget {
-                len: low,
-                slots: match self.most {
-                    Most::Slots(capacity) => capacity - 1,
-                    Most::Limit(_) => self.capacity / 2,
-                },
-            },
+            Some(Refusal::Slots(wanted)) => {
+                let room = self.capacity.saturating_sub(wanted);
+                DrainTarget {
+                    len: low,
+                    slots: match self.most {
+                        Most::Slots(_) => room,
+                        Most::Limit(_) => room.min(self.capacity / 2),
+                    },
+                }
+            }
             Some(Refusal::Weight(weight)) => DrainTarget {
                 len: low.min(self.limit().saturating_sub(weight)),
                 // What is above the limit goes into an empty channel only, and one that holds
@@ -294,8 +297,8 @@ mod tests {
     #[test]
     fn a_drain_leaves_room_for_what_was_refused_even_if_the_low_mark_is_the_capacity() {
         let level = Level::new(items(2, Some(2), 2).unwrap(), Most::Slots(2), 2);
-        assert_eq!(level.admits(1, 2, 2), Err(Refusal::Slots));
-        level.stop(Some(Refusal::Slots));
+        assert_eq!(level.admits(1, 2, 2), Err(Refusal::Slots(1)));
+        level.stop(Some(Refusal::Slots(1)));
         assert!(!level.drain(2, 2));
         assert!(level.drain(1, 1));
     }

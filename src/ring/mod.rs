@@ -23,10 +23,12 @@
 
 pub(crate) mod cursor;
 pub(crate) mod level;
+mod region;
 mod slots;
 
 pub(crate) use cursor::{ReadCursor, WriteCursor};
 pub(crate) use level::{Marks, Most, MAX_LENGTH};
+pub(crate) use region::{ReadRegion, WriteRegion};
 
 use crate::sync::{AtomicBool, AtomicUsize, Counter, Ordering};
 use crossbeam_utils::CachePadded;
@@ -105,15 +107,25 @@ impl Accounting {
         }
     }
 
-    /// What is buffered, in the unit of the channel. A snapshot: exact at some moment of the call,
-    /// unless the consumer moves all the time; then within what the channel can hold.
+    /// What is buffered, in the unit of the channel: a snapshot.
     pub(crate) fn len(&self) -> usize {
+        self.exact_len().unwrap_or_else(|estimate| {
+            estimate.min(match self.most {
+                Most::Slots(capacity) => capacity,
+                Most::Limit(limit) => limit,
+            })
+        })
+    }
+
+    /// What was buffered at some moment of the call; or, if the consumer moves all the time, an
+    /// estimate: what was written by then, less what was read some time before.
+    pub(crate) fn exact_len(&self) -> Result<usize, usize> {
         let (behind, ahead) = match self.most {
             Most::Slots(_) => (&self.read.head, &self.write.tail),
             Most::Limit(_) => (&self.read.consumed, &self.write.written),
         };
-        // Acquire: pairs with the Release stores in ReadCursor::publish. The consumer had seen what
-        // it consumed as written, so that the load of `ahead` below cannot find less.
+        // Acquire: pairs with the Release stores in ReadCursor. The consumer had seen what it consumed
+        // as written, so that the load of `ahead` below cannot find less.
         let mut seen = behind.load(Ordering::Acquire);
         for _ in 0..LOOKS {
             // Acquire: keeps the second look at `behind` after this load. If that has not moved,
@@ -121,15 +133,12 @@ impl Accounting {
             let written = ahead.load(Ordering::Acquire);
             let again = behind.load(Ordering::Acquire); // Acquire: as the first.
             if again == seen {
-                return written.wrapping_sub(seen);
+                return Ok(written.wrapping_sub(seen));
             }
             seen = again;
         }
         let written = ahead.load(Ordering::Relaxed); // Relaxed: nothing is read after it.
-        written.wrapping_sub(seen).min(match self.most {
-            Most::Slots(capacity) => capacity,
-            Most::Limit(limit) => limit,
-        })
+        Err(written.wrapping_sub(seen))
     }
 
     /// Items written since the channel was made.
@@ -204,9 +213,9 @@ impl Accounting {
         self.read.head.load(Ordering::Acquire) == index
     }
 
-    /// Whether anything was written from `index`, the consumer's next, on.
-    pub(crate) fn has_items_at(&self, index: usize) -> bool {
-        // Relaxed: a hint. Whoever takes the item looks again, and finds no less.
-        self.write.tail.load(Ordering::Relaxed) != index
+    /// Whether `wanted` items were written from `index`, the consumer's next, on.
+    pub(crate) fn has_items(&self, index: usize, wanted: usize) -> bool {
+        // Relaxed: a hint. Whoever takes the items looks again, and finds no fewer.
+        self.write.tail.load(Ordering::Relaxed).wrapping_sub(index) >= wanted
     }
 }

@@ -8,7 +8,10 @@ use crate::{
     sync::{AtomicUsize, Ordering},
 };
 use alloc::{boxed::Box, vec::Vec};
-use core::{cell::UnsafeCell, mem::MaybeUninit};
+use core::{cell::UnsafeCell, mem::MaybeUninit, slice};
+
+/// Consecutive slots: up to the edge of the memory, and from its beginning on.
+pub(crate) type Halves<'a, T> = (&'a mut [T], &'a mut [T]);
 
 /// The slots for the items, and for weighted channels a parallel array of weights.
 ///
@@ -118,6 +121,89 @@ impl<T> Slots<T> {
         self.shadow.write(index & self.mask);
         // SAFETY: the caller promises that the slot is initialised, ours, and not used again.
         unsafe { self.slot(index).drop_in_place() }
+    }
+
+    /// Drops the items in `count` slots from `index` on; those behind one that panics, too.
+    ///
+    /// # Safety
+    ///
+    /// As for [`take`](Self::take), for each of them.
+    pub(crate) unsafe fn drop_range(&self, index: usize, count: usize) {
+        /// What is left of the range.
+        struct Rest<'a, T>(&'a Slots<T>, usize, usize);
+
+        impl<T> Drop for Rest<'_, T> {
+            fn drop(&mut self) {
+                while self.2 > 0 {
+                    // Stepped over first: a drop that panics is not repeated, and unwinding comes
+                    // back here for the rest.
+                    let index = self.1;
+                    self.1 = index.wrapping_add(1);
+                    self.2 -= 1;
+                    let rest = Rest(self.0, self.1, core::mem::take(&mut self.2));
+                    // SAFETY: the caller of `drop_range` promises that the slot holds an item.
+                    unsafe { self.0.drop_in_place(index) };
+                    self.2 = rest.2;
+                    core::mem::forget(rest);
+                }
+            }
+        }
+
+        if core::mem::needs_drop::<T>() {
+            drop(Rest(self, index, count));
+        }
+    }
+
+    /// How many of `count` slots from `index` on come before the edge of the memory.
+    #[inline(always)]
+    fn before_edge(&self, index: usize, count: usize) -> usize {
+        count.min(self.memory.len() - (index & self.mask))
+    }
+
+    /// `count` slots from `index` on, without a claim that they hold items: in two slices, as they may
+    /// lie across the edge of the memory.
+    ///
+    /// # Safety
+    ///
+    /// There are that many slots, and while the slices live nobody else touches these.
+    #[inline]
+    #[allow(clippy::mut_from_ref)] // each slot is a cell; the caller promises to be alone with it
+    pub(crate) unsafe fn uninit(&self, index: usize, count: usize) -> Halves<'_, MaybeUninit<T>> {
+        debug_assert!(count <= self.memory.len());
+        (0..count).for_each(|i| self.shadow.write(index.wrapping_add(i) & self.mask));
+        let first = self.before_edge(index, count);
+        let base = UnsafeCell::raw_get(self.memory.as_ptr());
+        // SAFETY: both ranges are within the memory, by `before_edge` and the caller's promise; they
+        // do not overlap, as there are no more than all slots; the caller is alone with them.
+        unsafe {
+            (
+                slice::from_raw_parts_mut(base.add(index & self.mask), first),
+                slice::from_raw_parts_mut(base, count - first),
+            )
+        }
+    }
+
+    /// The items in `count` slots from `index` on.
+    ///
+    /// # Safety
+    ///
+    /// As for [`uninit`](Self::uninit), and each of the slots holds an item.
+    #[inline]
+    #[allow(clippy::mut_from_ref)] // as for `uninit`
+    pub(crate) unsafe fn items_mut(&self, index: usize, count: usize) -> Halves<'_, T> {
+        // SAFETY: the caller's promise; a MaybeUninit<T> that is initialised is a T.
+        unsafe {
+            let (first, second) = self.uninit(index, count);
+            (
+                slice::from_raw_parts_mut(first.as_mut_ptr().cast(), first.len()),
+                slice::from_raw_parts_mut(second.as_mut_ptr().cast(), second.len()),
+            )
+        }
+    }
+
+    /// The number of slots, a power of two.
+    pub(crate) fn count(&self) -> usize {
+        self.memory.len()
     }
 
     /// Notes the total weight written up to and with the item at `index`. Weighted channels only.

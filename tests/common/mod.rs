@@ -82,6 +82,10 @@ impl Drops {
         drops.iter().filter(|count| **count == 0).count()
     }
 
+    pub fn is_alive(&self, id: usize) -> bool {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())[id] == 0
+    }
+
     #[track_caller]
     pub fn assert_each_dropped_once(&self) {
         let drops = self.0.lock().unwrap_or_else(|e| e.into_inner());

@@ -1,0 +1,131 @@
+//! Writes that are published together: Node's `cork` and `uncork`.
+#![forbid(unsafe_code)]
+
+use crate::{
+    error::TryWriteError,
+    producer::{Flow, Producer},
+    weigh::{Items, Weigh},
+};
+use core::fmt;
+
+#[cfg(feature = "std")]
+use crate::{
+    error::{WaitTimeoutError, WriteError},
+    sync::Deadline,
+};
+
+/// Holds back what is written until it is flushed or dropped, and then publishes all of it at once:
+/// one publication, and at most one wake-up. Made by [`Producer::batch`].
+///
+/// What is held back counts: it takes room, and is part of the length and of the signal. A batch that
+/// is forgotten ([`core::mem::forget`]) loses nothing either: the producer's next operation publishes
+/// what it held.
+#[must_use = "what is written to a batch is published when it is dropped"]
+pub struct Batch<'a, T, W: Weigh<T> = Items> {
+    producer: &'a mut Producer<T, W>,
+}
+
+impl<T, W: Weigh<T>> Producer<T, W> {
+    /// Begins a batch: what is written through it is published together. As `cork` of a Node.js
+    /// stream; [`Batch::flush`] or the drop is `uncork`.
+    ///
+    /// For many small items that belong together, and for weighted channels, where
+    /// [`reserve`](Producer::reserve) is not to be had.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::{Flow, TryReadError};
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// let mut batch = producer.batch();
+    /// assert_eq!(batch.try_write("header")?, Flow::Ready);
+    /// assert_eq!(batch.try_write("body")?, Flow::Ready);
+    /// assert_eq!(consumer.try_read(), Err(TryReadError::Empty)); // held back, but counted:
+    /// assert_eq!(batch.producer().len(), 2);
+    /// drop(batch);
+    /// assert_eq!(consumer.try_iter().collect::<Vec<_>>(), ["header", "body"]);
+    /// # Ok::<(), highwater::TryWriteError<&str>>(())
+    /// ```
+    pub fn batch(&mut self) -> Batch<'_, T, W> {
+        self.publish_rest();
+        Batch { producer: self }
+    }
+}
+
+impl<T, W: Weigh<T>> Batch<'_, T, W> {
+    /// As [`Producer::try_write`], but holds the item back.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Producer::try_write`]. If there is no room: nothing of this batch can be read yet, so that
+    /// only a [`flush`](Self::flush) lets the consumer make some.
+    #[inline]
+    pub fn try_write(&mut self, item: T) -> Result<Flow, TryWriteError<T>> {
+        let producer = &mut *self.producer;
+        let weight = producer.cursor.measure(&item);
+        if !producer.shared.readable.is_quiet() && producer.is_closed() {
+            return Err(TryWriteError::Closed(item));
+        }
+        if !producer.cursor.stays_below_mark(weight) {
+            producer.cursor.look();
+        }
+        let is_below = producer.cursor.stays_below_mark(weight);
+        match producer.cursor.push(item, weight) {
+            Ok(()) if is_below => Ok(Flow::Ready),
+            Ok(()) => Ok(Flow::judged(producer.cursor.is_high(weight))),
+            Err(item) => Err(TryWriteError::WouldBlock(item)),
+        }
+    }
+
+    /// As [`Producer::write`], but holds the item back; unless it has to wait: then everything is
+    /// published first.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Producer::write`].
+    #[cfg(feature = "std")]
+    #[inline]
+    pub fn write(&mut self, item: T) -> Result<(), WriteError<T>> {
+        let mut waiting = Some(item);
+        while let Some(item) = waiting.take() {
+            let item = if self.producer.cursor.need_drain() {
+                item
+            } else {
+                match self.try_write(item) {
+                    Ok(_) => break,
+                    Err(TryWriteError::Closed(item)) => return Err(WriteError(item)),
+                    Err(TryWriteError::WouldBlock(item)) => item,
+                }
+            };
+            match self.producer.wait_until_drained(&Deadline::NEVER) {
+                Ok(()) => waiting = Some(item),
+                Err(WaitTimeoutError::Closed(_)) => return Err(WriteError(item)),
+                Err(WaitTimeoutError::Timeout) => unreachable!("there was no deadline"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes what was written so far, and goes on holding back.
+    pub fn flush(&mut self) {
+        self.producer.publish_rest();
+    }
+
+    /// The producer, to ask it something.
+    pub fn producer(&self) -> &Producer<T, W> {
+        self.producer
+    }
+}
+
+impl<T, W: Weigh<T>> Drop for Batch<'_, T, W> {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+impl<T, W: Weigh<T>> fmt::Debug for Batch<'_, T, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Batch").field(&self.producer).finish()
+    }
+}

@@ -1,0 +1,694 @@
+//! Many items as one: room in the ring that is filled and committed, items that are read where they
+//! lie.
+
+use crate::{
+    consumer::Consumer,
+    error::{TryChunkError, TryReadError, TryReserveError},
+    producer::{Flow, Producer},
+    ring::{ReadRegion, WriteRegion},
+    shared::Shared,
+    weigh::{Items, Weigh},
+};
+use core::{fmt, mem::MaybeUninit};
+
+#[cfg(feature = "std")]
+use crate::{
+    error::{ChunkError, ReadError, ReadTimeoutError, ReserveError},
+    sync::{Deadline, Instant},
+};
+#[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
+use std::time::Duration;
+
+/// Room for items in a channel, to be filled and then committed as one: one publication, and at most
+/// one wake-up, for all of them.
+///
+/// Made by [`Producer::try_reserve`] and its relatives. The room is in the ring itself: nothing is
+/// copied later. What was put in and not committed is dropped with the chunk; the consumer sees
+/// nothing of it. A chunk that is forgotten ([`core::mem::forget`]) leaks what was put in.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::Flow;
+///
+/// let (mut producer, mut consumer) = highwater::channel(8);
+/// let mut chunk = producer.try_reserve(5)?;
+/// assert_eq!(chunk.fill(1..), 5);
+/// assert_eq!(chunk.commit(), Flow::Ready);
+/// assert_eq!(consumer.try_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+/// # Ok::<(), highwater::TryReserveError>(())
+/// ```
+#[must_use = "what is not committed is dropped"]
+pub struct WriteChunk<'a, T> {
+    region: WriteRegion<'a, T>,
+    shared: &'a Shared,
+}
+
+impl<T> WriteChunk<'_, T> {
+    /// The slots of this chunk, filled or not.
+    pub fn capacity(&self) -> usize {
+        self.region.slots()
+    }
+
+    /// The items that were put in so far.
+    pub fn len(&self) -> usize {
+        self.region.filled()
+    }
+
+    /// Whether nothing was put in yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Puts one item in.
+    ///
+    /// # Errors
+    ///
+    /// The item, if the chunk is full.
+    #[inline]
+    pub fn push(&mut self, item: T) -> Result<(), T> {
+        self.region.push(item)
+    }
+
+    /// Puts items in until the chunk is full, or there are no more; returns how many. Takes no more from
+    /// the iterator than fit.
+    ///
+    /// If the iterator panics what it gave so far is in the chunk, which is dropped or committed as
+    /// you like.
+    pub fn fill(&mut self, items: impl IntoIterator<Item = T>) -> usize {
+        let before = self.len();
+        for item in items.into_iter().take(self.capacity() - before) {
+            // There is room for as many as are taken.
+            drop(self.region.push(item));
+        }
+        self.len() - before
+    }
+
+    /// Puts in what `make` returns until the chunk is full.
+    pub fn fill_with(&mut self, make: impl FnMut() -> T) -> usize {
+        self.fill(core::iter::repeat_with(make))
+    }
+
+    /// Copies the first items of a slice into the chunk, as many as fit; returns how many.
+    pub fn fill_from_slice(&mut self, items: &[T]) -> usize
+    where
+        T: Copy,
+    {
+        self.region.extend_from_slice(items)
+    }
+
+    /// The slots that are not filled yet, in order: two slices, as they may lie across the edge of the
+    /// ring. Say with [`assume_init`](Self::assume_init) how many you have filled.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel::<u32>(8);
+    /// let mut chunk = producer.try_reserve(3)?;
+    /// let (first, second) = chunk.as_uninit();
+    /// for (i, slot) in first.iter_mut().chain(second).enumerate() {
+    ///     slot.write(i as u32);
+    /// }
+    /// // SAFETY: all three slots have been written.
+    /// unsafe { chunk.assume_init(3) };
+    /// let _ = chunk.commit();
+    /// assert_eq!(consumer.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
+    /// # Ok::<(), highwater::TryReserveError>(())
+    /// ```
+    pub fn as_uninit(&mut self) -> (&mut [MaybeUninit<T>], &mut [MaybeUninit<T>]) {
+        self.region.uninit()
+    }
+
+    /// Counts the first `count` slots of [`as_uninit`](Self::as_uninit) as filled.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
+    ///
+    /// # Safety
+    ///
+    /// These slots have been initialised.
+    pub unsafe fn assume_init(&mut self, count: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { self.region.assume_filled(count) };
+    }
+
+    /// What was put in so far, in order: two slices, as it may lie across the edge of the ring.
+    pub fn as_mut_slices(&mut self) -> (&mut [T], &mut [T]) {
+        self.region.filled_mut()
+    }
+
+    /// Writes everything that was put in to the channel, and says whether to go on, as
+    /// [`try_write`](Producer::try_write) does.
+    ///
+    /// Cannot fail: whoever got the room can use it. If the consumer has gone meanwhile, that is as if
+    /// it had gone just after; the next operation says so.
+    pub fn commit(self) -> Flow {
+        let all = self.len();
+        self.commit_first(all)
+    }
+
+    /// As [`commit`](Self::commit), of the first `count` items; the others are dropped.
+    ///
+    /// # Panics
+    ///
+    /// If fewer were put in; nothing is committed then.
+    pub fn commit_first(mut self, count: usize) -> Flow {
+        // A drain is looked for right before each write, so that none is missed.
+        let _ = self.region.cursor().free_slots(0);
+        if count == 0 {
+            return Flow::judged(self.region.cursor().need_drain());
+        }
+        self.region.commit(count);
+        let cursor = self.region.cursor();
+        if let Some((before, now)) = cursor.publish_rest() {
+            self.shared.readable.passed_with_notes(before, now);
+        }
+        Flow::judged(cursor.is_high(count))
+    }
+}
+
+impl<T> fmt::Debug for WriteChunk<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteChunk")
+            .field("capacity", &self.capacity())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// # Chunks
+///
+/// Only where items are counted: how much room an item takes in a weighted channel shows when it is
+/// there. [`batch`](Producer::batch) serves both.
+///
+/// The most that a blocking form can wait for is [`max_reserve`](Producer::max_reserve) slots: the
+/// capacity, less the low-water mark. Two ends that wait for each other, one for more room, one for
+/// more items, would wait for ever; with that bound, and its counterpart
+/// [`max_chunk`](Consumer::max_chunk), there is always one that has enough.
+impl<T> Producer<T> {
+    /// Reserves exactly `slots` slots, if they are free. Never waits.
+    ///
+    /// The room ends at the [`capacity`](Self::capacity), not at the high-water mark: whether that was
+    /// reached is what the commit says.
+    ///
+    /// # Errors
+    ///
+    /// [`TryReserveError`]: `WouldBlock` if fewer are free, which also sets *need drain* (and drain
+    /// then means that there is room for so many); `TooLarge` if the channel has fewer slots; `Closed`
+    /// if the consumer takes no more.
+    pub fn try_reserve(&mut self, slots: usize) -> Result<WriteChunk<'_, T>, TryReserveError> {
+        let most = self.capacity();
+        if slots > most {
+            return Err(TryReserveError::TooLarge { slots, most });
+        }
+        if self.find_room(slots)? < slots {
+            self.cursor.refuse_slots(slots);
+            return Err(TryReserveError::WouldBlock);
+        }
+        Ok(self.chunk_of(slots))
+    }
+
+    /// Reserves as many slots as are free, at least one and at most `slots` of them. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TryReserveError`]: `WouldBlock` if none is free, which also sets *need drain*; `Closed` if the
+    /// consumer takes no more.
+    pub fn try_reserve_up_to(
+        &mut self,
+        slots: usize,
+    ) -> Result<WriteChunk<'_, T>, TryReserveError> {
+        let free = self.find_room(slots)?;
+        if free == 0 && slots > 0 {
+            self.cursor.refuse_slots(1);
+            return Err(TryReserveError::WouldBlock);
+        }
+        Ok(self.chunk_of(slots))
+    }
+
+    /// Looks for free slots, if by what we last saw there are fewer.
+    fn find_room(&mut self, slots: usize) -> Result<usize, TryReserveError> {
+        self.publish_rest();
+        if !self.shared.readable.is_quiet() && self.is_closed() {
+            return Err(TryReserveError::Closed);
+        }
+        Ok(self.cursor.free_slots(slots))
+    }
+
+    fn chunk_of(&mut self, slots: usize) -> WriteChunk<'_, T> {
+        WriteChunk {
+            region: WriteRegion::new(&mut self.cursor, slots),
+            shared: &self.shared,
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T> Producer<T> {
+    /// The most slots that [`reserve`](Self::reserve) can wait for: the capacity, less the low-water
+    /// mark.
+    pub fn max_reserve(&self) -> usize {
+        self.capacity() - self.low_water_mark()
+    }
+
+    /// Reserves exactly `slots` slots; while *need drain* is set, or fewer are free, sleeps.
+    ///
+    /// # Errors
+    ///
+    /// [`ReserveError`]: `TooLarge` if it could wait for ever, see [`max_reserve`](Self::max_reserve);
+    /// `Closed` if the consumer takes no more, also if that happens during the sleep.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::thread;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel::<u64>(64);
+    /// let writer = thread::spawn(move || {
+    ///     for block in 0..100 {
+    ///         let mut chunk = producer.reserve(10)?;
+    ///         chunk.fill(10 * block..);
+    ///         let _ = chunk.commit(); // `reserve` obeys the signal
+    ///     }
+    ///     producer.end();
+    ///     Ok::<(), highwater::ReserveError>(())
+    /// });
+    /// let mut sum = 0;
+    /// while let Ok(chunk) = consumer.chunk_up_to(64) {
+    ///     sum += chunk.into_iter().sum::<u64>();
+    /// }
+    /// assert_eq!(sum, 499_500);
+    /// # writer.join().unwrap()?;
+    /// # Ok::<(), highwater::ReserveError>(())
+    /// ```
+    pub fn reserve(&mut self, slots: usize) -> Result<WriteChunk<'_, T>, ReserveError> {
+        self.reserve_when_drained(slots, Least::All, &Deadline::NEVER)
+    }
+
+    /// As [`reserve`](Self::reserve), but gives up at an instant.
+    ///
+    /// # Errors
+    ///
+    /// [`ReserveError`].
+    pub fn reserve_deadline(
+        &mut self,
+        slots: usize,
+        deadline: Instant,
+    ) -> Result<WriteChunk<'_, T>, ReserveError> {
+        self.reserve_when_drained(slots, Least::All, &Deadline::at(deadline))
+    }
+
+    /// As [`reserve`](Self::reserve), but gives up after some time.
+    ///
+    /// # Errors
+    ///
+    /// [`ReserveError`].
+    #[cfg(not(all(loom, feature = "loom")))]
+    pub fn reserve_timeout(
+        &mut self,
+        slots: usize,
+        timeout: Duration,
+    ) -> Result<WriteChunk<'_, T>, ReserveError> {
+        self.reserve_when_drained(slots, Least::All, &Deadline::after(timeout))
+    }
+
+    /// Reserves as many slots as are free, at least one and at most `slots` of them; while *need drain*
+    /// is set, or none is free, sleeps.
+    ///
+    /// # Errors
+    ///
+    /// [`ReserveError`]: `Closed` if the consumer takes no more, also if that happens during the sleep.
+    pub fn reserve_up_to(&mut self, slots: usize) -> Result<WriteChunk<'_, T>, ReserveError> {
+        self.reserve_when_drained(slots, Least::One, &Deadline::NEVER)
+    }
+
+    /// As [`reserve_up_to`](Self::reserve_up_to), but gives up at an instant.
+    ///
+    /// # Errors
+    ///
+    /// [`ReserveError`].
+    pub fn reserve_up_to_deadline(
+        &mut self,
+        slots: usize,
+        deadline: Instant,
+    ) -> Result<WriteChunk<'_, T>, ReserveError> {
+        self.reserve_when_drained(slots, Least::One, &Deadline::at(deadline))
+    }
+
+    /// As [`reserve_up_to`](Self::reserve_up_to), but gives up after some time.
+    ///
+    /// # Errors
+    ///
+    /// [`ReserveError`].
+    #[cfg(not(all(loom, feature = "loom")))]
+    pub fn reserve_up_to_timeout(
+        &mut self,
+        slots: usize,
+        timeout: Duration,
+    ) -> Result<WriteChunk<'_, T>, ReserveError> {
+        self.reserve_when_drained(slots, Least::One, &Deadline::after(timeout))
+    }
+
+    fn reserve_when_drained(
+        &mut self,
+        slots: usize,
+        least: Least,
+        deadline: &Deadline,
+    ) -> Result<WriteChunk<'_, T>, ReserveError> {
+        let most = self.max_reserve();
+        let wanted = match least {
+            Least::All if slots > most => return Err(ReserveError::TooLarge { slots, most }),
+            Least::All => slots,
+            Least::One => slots.min(1),
+        };
+        self.when_drained(deadline, |producer| {
+            let free = producer.cursor.free_slots(slots);
+            if free < wanted {
+                producer.cursor.refuse_slots(wanted);
+            }
+            free >= wanted
+        })?;
+        Ok(self.chunk_of(slots))
+    }
+}
+
+/// How much of what was asked for must be there.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy)]
+enum Least {
+    One,
+    All,
+}
+
+/// Items in a channel, where they lie: to look at, and then to let go as one.
+///
+/// Made by [`Consumer::try_chunk`] and its relatives. Nothing is taken by looking: a chunk that is
+/// dropped leaves all its items in the channel. [`consume`](Self::consume) and iteration take them,
+/// with one publication, and at most one wake-up, for all.
+///
+/// # Examples
+///
+/// ```
+/// let (mut producer, mut consumer) = highwater::channel(16);
+/// producer.write_all(b"one\ntwo\nth").unwrap();
+/// // Takes a whole line, or nothing.
+/// let chunk = consumer.try_chunk_up_to(16).unwrap();
+/// let (first, second) = chunk.as_slices();
+/// let end = first.iter().chain(second).position(|byte| *byte == b'\n').unwrap();
+/// chunk.consume(end + 1);
+/// assert_eq!(consumer.len(), 6);
+/// ```
+#[must_use = "a chunk that is dropped leaves its items in the channel"]
+pub struct ReadChunk<'a, T, W: Weigh<T> = Items> {
+    region: ReadRegion<'a, T, W>,
+    shared: &'a Shared,
+}
+
+impl<T, W: Weigh<T>> ReadChunk<'_, T, W> {
+    /// The number of items.
+    pub fn len(&self) -> usize {
+        self.region.items()
+    }
+
+    /// Whether there are none: only if none were asked for.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The items in order: two slices, as they may lie across the edge of the ring. The second is empty
+    /// unless they do; the first is not, unless the chunk is.
+    pub fn as_slices(&self) -> (&[T], &[T]) {
+        self.region.as_slices()
+    }
+
+    /// As [`as_slices`](Self::as_slices), to be changed where they lie. (What they count stays what it
+    /// was when they were written.)
+    pub fn as_mut_slices(&mut self) -> (&mut [T], &mut [T]) {
+        self.region.as_mut_slices()
+    }
+
+    /// Takes the first `count` items out of the channel and drops them; the others stay.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many: nothing is taken then. And if the drop of an item panics: all `count`
+    /// are gone then.
+    pub fn consume(mut self, count: usize) {
+        // Publishes when it is dropped, whatever panics.
+        self.region.discard(count);
+    }
+
+    /// Copies the items into the first places of a slice, as many as fit, and takes them out of the
+    /// channel; returns how many.
+    pub(crate) fn copy_to_slice(self, to: &mut [T]) -> usize
+    where
+        T: Copy,
+    {
+        let count = self.len().min(to.len());
+        let (first, second) = self.as_slices();
+        let first = &first[..first.len().min(count)];
+        let (to_first, to_second) = to[..count].split_at_mut(first.len());
+        to_first.copy_from_slice(first);
+        to_second.copy_from_slice(&second[..to_second.len()]);
+        self.consume(count);
+        count
+    }
+
+    /// Takes all items out of the channel and drops them.
+    pub fn consume_all(self) {
+        let all = self.len();
+        self.consume(all);
+    }
+}
+
+impl<T, W: Weigh<T>> Drop for ReadChunk<'_, T, W> {
+    fn drop(&mut self) {
+        if let Some((before, now)) = self.region.cursor().publish_rest() {
+            self.shared.writable.passed_with_notes(before, now);
+        }
+    }
+}
+
+impl<T: fmt::Debug, W: Weigh<T>> fmt::Debug for ReadChunk<'_, T, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, second) = self.as_slices();
+        f.debug_list().entries(first).entries(second).finish()
+    }
+}
+
+impl<T, W: Weigh<T>> Consumer<T, W> {
+    /// Borrows as many items as are there, at least one and at most `items` of them. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TryReadError`] if there is none, as of [`try_read`](Self::try_read).
+    pub fn try_chunk_up_to(&mut self, items: usize) -> Result<ReadChunk<'_, T, W>, TryReadError> {
+        self.look_for(items.min(1), items)?;
+        Ok(self.chunk_of(items))
+    }
+
+    fn chunk_of(&mut self, items: usize) -> ReadChunk<'_, T, W> {
+        ReadChunk {
+            region: ReadRegion::new(&mut self.cursor, items),
+            shared: &self.shared,
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T, W: Weigh<T>> Consumer<T, W> {
+    /// Borrows as many items as are there, at least one and at most `items` of them; sleeps until there
+    /// is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if nothing will come any more.
+    pub fn chunk_up_to(&mut self, items: usize) -> Result<ReadChunk<'_, T, W>, ReadError> {
+        self.find_some(items, &Deadline::NEVER)
+            .map_err(ReadTimeoutError::without_deadline)?;
+        Ok(self.chunk_of(items))
+    }
+
+    /// As [`chunk_up_to`](Self::chunk_up_to), but gives up at an instant.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadTimeoutError`].
+    pub fn chunk_up_to_deadline(
+        &mut self,
+        items: usize,
+        deadline: Instant,
+    ) -> Result<ReadChunk<'_, T, W>, ReadTimeoutError> {
+        self.find_some(items, &Deadline::at(deadline))?;
+        Ok(self.chunk_of(items))
+    }
+
+    /// As [`chunk_up_to`](Self::chunk_up_to), but gives up after some time.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadTimeoutError`].
+    #[cfg(not(all(loom, feature = "loom")))]
+    pub fn chunk_up_to_timeout(
+        &mut self,
+        items: usize,
+        timeout: Duration,
+    ) -> Result<ReadChunk<'_, T, W>, ReadTimeoutError> {
+        self.find_some(items, &Deadline::after(timeout))?;
+        Ok(self.chunk_of(items))
+    }
+
+    /// Sees to it that the cursor knows of an item, better of `items`.
+    fn find_some(&mut self, items: usize, deadline: &Deadline) -> Result<(), ReadTimeoutError> {
+        loop {
+            match self.look_for(items.min(1), items) {
+                Ok(()) => return Ok(()),
+                Err(error) => match error.into_read_error() {
+                    Some(error) => return Err(error.into()),
+                    None => self.wait_for_items(1, deadline)?,
+                },
+            }
+        }
+    }
+}
+
+/// # Chunks of a certain size
+///
+/// Only where items are counted: in a weighted channel a producer may have to stop at any number of
+/// items, and whoever waits for one more would wait for ever.
+impl<T> Consumer<T> {
+    /// Borrows exactly `items` items; fewer only if these are the last ones of the stream. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TryChunkError`]: as of [`try_read`](Self::try_read), where `Empty` means that there are not so
+    /// many yet; `TooLarge` if the channel has not so many slots.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::{TryChunkError, TryReadError};
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(8);
+    /// producer.write_all(&[1, 2, 3])?;
+    /// let too_few = consumer.try_chunk(4).unwrap_err();
+    /// assert_eq!(too_few, TryChunkError::Read(TryReadError::Empty));
+    /// assert_eq!(consumer.try_chunk(2).unwrap().into_iter().sum::<i32>(), 3);
+    /// producer.end();
+    /// assert_eq!(consumer.try_chunk(4).unwrap().len(), 1); // the last one
+    /// # Ok::<(), highwater::WriteAllError>(())
+    /// ```
+    pub fn try_chunk(&mut self, items: usize) -> Result<ReadChunk<'_, T>, TryChunkError> {
+        let most = self.capacity();
+        if items > most {
+            return Err(TryChunkError::TooLarge { items, most });
+        }
+        self.look_for(items, items)?;
+        Ok(self.chunk_of(items))
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T> Consumer<T> {
+    /// The most items that [`chunk`](Self::chunk) can wait for: one above the low-water mark. With so
+    /// many there, a producer that was told to stop may wait for drain.
+    pub fn max_chunk(&self) -> usize {
+        self.low_water_mark().saturating_add(1)
+    }
+
+    /// Borrows exactly `items` items; fewer only if these are the last ones of the stream. Sleeps until
+    /// there are so many.
+    ///
+    /// # Errors
+    ///
+    /// [`ChunkError`]: as of [`read`](Self::read); `TooLarge` if it could wait for ever, see
+    /// [`max_chunk`](Self::max_chunk). If the producer lowers its mark so that this comes true during the
+    /// sleep, the sleep ends with that.
+    pub fn chunk(&mut self, items: usize) -> Result<ReadChunk<'_, T>, ChunkError> {
+        self.chunk_when_there(items, &Deadline::NEVER)
+    }
+
+    /// As [`chunk`](Self::chunk), but gives up at an instant.
+    ///
+    /// # Errors
+    ///
+    /// [`ChunkError`].
+    pub fn chunk_deadline(
+        &mut self,
+        items: usize,
+        deadline: Instant,
+    ) -> Result<ReadChunk<'_, T>, ChunkError> {
+        self.chunk_when_there(items, &Deadline::at(deadline))
+    }
+
+    /// As [`chunk`](Self::chunk), but gives up after some time.
+    ///
+    /// # Errors
+    ///
+    /// [`ChunkError`].
+    #[cfg(not(all(loom, feature = "loom")))]
+    pub fn chunk_timeout(
+        &mut self,
+        items: usize,
+        timeout: Duration,
+    ) -> Result<ReadChunk<'_, T>, ChunkError> {
+        self.chunk_when_there(items, &Deadline::after(timeout))
+    }
+
+    fn chunk_when_there(
+        &mut self,
+        items: usize,
+        deadline: &Deadline,
+    ) -> Result<ReadChunk<'_, T>, ChunkError> {
+        loop {
+            let most = self.max_chunk();
+            if items > most {
+                return Err(ChunkError::TooLarge { items, most });
+            }
+            match self.look_for(items, items) {
+                Ok(()) => return Ok(self.chunk_of(items)),
+                Err(error) => match error.into_read_error() {
+                    Some(error) => return Err(ChunkError::Read(error.into())),
+                    None => self.wait_for_items(items, deadline)?,
+                },
+            }
+        }
+    }
+}
+
+/// Takes the items of a [`ReadChunk`] one by one. Those that were not taken stay in the channel.
+pub struct ReadChunkIter<'a, T, W: Weigh<T> = Items> {
+    chunk: ReadChunk<'a, T, W>,
+}
+
+impl<'a, T, W: Weigh<T>> IntoIterator for ReadChunk<'a, T, W> {
+    type Item = T;
+    type IntoIter = ReadChunkIter<'a, T, W>;
+
+    fn into_iter(self) -> ReadChunkIter<'a, T, W> {
+        ReadChunkIter { chunk: self }
+    }
+}
+
+impl<T, W: Weigh<T>> Iterator for ReadChunkIter<'_, T, W> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self) -> Option<T> {
+        self.chunk.region.pop()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.chunk.len(), Some(self.chunk.len()))
+    }
+}
+
+impl<T, W: Weigh<T>> ExactSizeIterator for ReadChunkIter<'_, T, W> {}
+impl<T, W: Weigh<T>> core::iter::FusedIterator for ReadChunkIter<'_, T, W> {}
+
+impl<T: fmt::Debug, W: Weigh<T>> fmt::Debug for ReadChunkIter<'_, T, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ReadChunkIter").field(&self.chunk).finish()
+    }
+}

@@ -1,0 +1,217 @@
+//! The errors of chunks and slices.
+#![forbid(unsafe_code)]
+
+use super::{TryReadError, CLOSED, WOULD_BLOCK};
+use core::fmt;
+
+#[cfg(not(feature = "std"))]
+use core::error::Error;
+#[cfg(feature = "std")]
+use {
+    super::{ReadError, ReadTimeoutError, WaitError, WaitTimeoutError, WRITE_TIMEOUT},
+    std::{error::Error, io},
+};
+
+/// Why [`Producer::try_reserve`](crate::Producer::try_reserve) reserved no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TryReserveError {
+    /// Not so many slots are free. Wait for drain, then reserve again.
+    WouldBlock,
+    /// The consumer takes no more items: it has closed the channel, cancelled, or is gone.
+    Closed,
+    /// There are not so many slots.
+    TooLarge {
+        /// How many were asked for.
+        slots: usize,
+        /// The capacity.
+        most: usize,
+    },
+}
+
+/// Why [`Producer::reserve`](crate::Producer::reserve) and its relatives reserved no room.
+#[cfg(feature = "std")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReserveError {
+    /// Not so many slots became free in time. Only where there is a time limit.
+    Timeout,
+    /// The consumer takes no more items.
+    Closed(WaitError),
+    /// Waiting for so many slots might never end.
+    TooLarge {
+        /// How many were asked for.
+        slots: usize,
+        /// The most that can be: [`Producer::max_reserve`](crate::Producer::max_reserve).
+        most: usize,
+    },
+}
+
+/// Why [`Consumer::try_chunk`](crate::Consumer::try_chunk) gave no chunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TryChunkError {
+    /// Not so many items are there yet, or none will come any more.
+    Read(TryReadError),
+    /// There are not so many slots.
+    TooLarge {
+        /// How many items were asked for.
+        items: usize,
+        /// The capacity.
+        most: usize,
+    },
+}
+
+/// Why [`Consumer::chunk`](crate::Consumer::chunk) and its relatives gave no chunk.
+#[cfg(feature = "std")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChunkError {
+    /// Not so many items came in time (only where there is a time limit), or none will come any more.
+    Read(ReadTimeoutError),
+    /// Waiting for so many items might never end.
+    TooLarge {
+        /// How many items were asked for.
+        items: usize,
+        /// The most that can be: [`Consumer::max_chunk`](crate::Consumer::max_chunk).
+        most: usize,
+    },
+}
+
+/// Why [`Producer::write_all`](crate::Producer::write_all) did not write everything: the consumer takes no
+/// more.
+#[cfg(feature = "std")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteAllError {
+    /// How many items went into the channel before that: the first ones of the slice.
+    pub written: usize,
+    /// Why there were no more.
+    pub cause: WaitError,
+}
+
+/// Why [`Consumer::read_exact`](crate::Consumer::read_exact) did not fill the slice: nothing more will come.
+#[cfg(feature = "std")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadExactError {
+    /// How many items were read before that: they are at the beginning of the slice.
+    pub read: usize,
+    /// Why there were no more.
+    pub cause: ReadError,
+}
+
+impl From<TryReadError> for TryChunkError {
+    fn from(error: TryReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+#[cfg(feature = "std")]
+impl From<ReadTimeoutError> for ChunkError {
+    fn from(error: ReadTimeoutError) -> Self {
+        Self::Read(error)
+    }
+}
+
+#[cfg(feature = "std")]
+impl From<WaitTimeoutError> for ReserveError {
+    fn from(error: WaitTimeoutError) -> Self {
+        match error {
+            WaitTimeoutError::Timeout => Self::Timeout,
+            WaitTimeoutError::Closed(error) => Self::Closed(error),
+        }
+    }
+}
+
+/// `Display`, `Error` and the way into an `io::Error` of an enum: a pattern for each case, what it says,
+/// and the kind, or the error inside that knows both.
+macro_rules! bulk_error {
+    ($name:ident {
+        $($pattern:pat => $kind:ident, $text:expr;)*
+        @ $($inner:pat => $error:ident;)*
+    }) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $($pattern => f.write_fmt($text),)*
+                    $($inner => $error.fmt(f),)*
+                }
+            }
+        }
+
+        impl Error for $name {
+            #[allow(unused_variables)]
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                match self {
+                    $($pattern => None,)*
+                    $($inner => $error.source(),)*
+                }
+            }
+        }
+
+        #[cfg(feature = "std")]
+        impl From<$name> for io::Error {
+            #[allow(unused_variables)]
+            fn from(error: $name) -> Self {
+                match &error {
+                    $($pattern => io::Error::new(io::ErrorKind::$kind, error),)*
+                    $($inner => io::Error::from($error.clone()),)*
+                }
+            }
+        }
+    };
+}
+
+bulk_error!(TryReserveError {
+    TryReserveError::WouldBlock => WouldBlock, format_args!("{WOULD_BLOCK}");
+    TryReserveError::Closed => BrokenPipe, format_args!("{CLOSED}");
+    TryReserveError::TooLarge { slots, most } => InvalidInput,
+        format_args!("{slots} slots were asked for, and the channel has {most}: ask for fewer, or build it with a larger capacity");
+    @
+});
+
+#[cfg(feature = "std")]
+bulk_error!(ReserveError {
+    ReserveError::Timeout => TimedOut, format_args!("{WRITE_TIMEOUT}");
+    ReserveError::TooLarge { slots, most } => InvalidInput,
+        format_args!("waiting for {slots} free slots might never end: at most {most} are sure to come (capacity less low-water mark): ask for fewer, or build the channel with a larger capacity");
+    @ ReserveError::Closed(error) => error;
+});
+
+bulk_error!(TryChunkError {
+    TryChunkError::TooLarge { items, most } => InvalidInput,
+        format_args!("{items} items were asked for, and the channel holds {most}: ask for fewer, or build it with a larger capacity");
+    @ TryChunkError::Read(error) => error;
+});
+
+#[cfg(feature = "std")]
+bulk_error!(ChunkError {
+    ChunkError::TooLarge { items, most } => InvalidInput,
+        format_args!("waiting for {items} items might never end: the producer may stop when {most} are there (one above the low-water mark): ask for fewer, or raise the mark");
+    @ ChunkError::Read(error) => error;
+});
+
+/// The two that count what went: a cause and a number.
+#[cfg(feature = "std")]
+macro_rules! partial_error {
+    ($name:ident, $count:ident, $verb:expr) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{} (after {} {})", self.cause, self.$count, $verb)
+            }
+        }
+
+        impl Error for $name {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                self.cause.source()
+            }
+        }
+
+        impl From<$name> for io::Error {
+            /// Without the number: as of the cause.
+            fn from(error: $name) -> Self {
+                error.cause.into()
+            }
+        }
+    };
+}
+
+#[cfg(feature = "std")]
+partial_error!(WriteAllError, written, "items were written");
+#[cfg(feature = "std")]
+partial_error!(ReadExactError, read, "items were read");

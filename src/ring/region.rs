@@ -1,0 +1,258 @@
+//! Several slots at once: room that is filled and then published as one, items that are looked at as
+//! slices and let go as one.
+//!
+//! A region borrows its cursor, so that nothing else moves meanwhile. If it is forgotten, the cursor
+//! stands where it stood: what was put into the room leaks, what was taken out is not seen again.
+
+use super::{
+    cursor::{ReadCursor, WriteCursor},
+    slots::Halves,
+};
+use crate::weigh::{Items, Weigh};
+use core::mem::MaybeUninit;
+
+/// Free slots from `tail` on; the first `filled` of them hold items.
+pub(crate) struct WriteRegion<'a, T> {
+    cursor: &'a mut WriteCursor<T, Items>,
+    slots: usize,
+    filled: usize,
+}
+
+impl<'a, T> WriteRegion<'a, T> {
+    /// So many of the slots that are free, as last seen; fewer, if there are not so many.
+    pub(crate) fn new(cursor: &'a mut WriteCursor<T, Items>, slots: usize) -> Self {
+        // Ahead of items that wait to be published there is no telling what is whose.
+        debug_assert_eq!(cursor.published(), cursor.index());
+        let free = cursor.free_seen();
+        Self {
+            cursor,
+            slots: slots.min(free),
+            filled: 0,
+        }
+    }
+
+    /// The producer's place, to judge a commit.
+    pub(crate) fn cursor(&mut self) -> &mut WriteCursor<T, Items> {
+        self.cursor
+    }
+
+    pub(crate) fn slots(&self) -> usize {
+        self.slots
+    }
+
+    pub(crate) fn filled(&self) -> usize {
+        self.filled
+    }
+
+    fn next(&self) -> usize {
+        self.cursor.index().wrapping_add(self.filled)
+    }
+
+    /// Puts an item into the next slot, if there is one.
+    #[inline]
+    pub(crate) fn push(&mut self, item: T) -> Result<(), T> {
+        if self.filled == self.slots {
+            return Err(item);
+        }
+        // SAFETY: the slot is free (`new`), not filled yet, and unknown to the consumer until `tail` is
+        // published.
+        unsafe { self.cursor.slots_of_ring().put(self.next(), item) };
+        self.filled += 1;
+        Ok(())
+    }
+
+    /// Copies items into the next slots, as many as there are slots; returns how many.
+    #[inline]
+    pub(crate) fn extend_from_slice(&mut self, items: &[T]) -> usize
+    where
+        T: Copy,
+    {
+        let (first, second) = self.uninit();
+        let count = items.len().min(first.len() + second.len());
+        let (to_first, to_second) = items[..count].split_at(first.len().min(count));
+        for (slot, item) in first.iter_mut().zip(to_first) {
+            slot.write(*item);
+        }
+        for (slot, item) in second.iter_mut().zip(to_second) {
+            slot.write(*item);
+        }
+        // SAFETY: the first `count` slots have just been written.
+        unsafe { self.assume_filled(count) };
+        count
+    }
+
+    /// The slots that are not filled yet.
+    pub(crate) fn uninit(&mut self) -> Halves<'_, MaybeUninit<T>> {
+        // SAFETY: they are free (`new`), and ours as long as the cursor is borrowed.
+        unsafe {
+            self.cursor
+                .slots_of_ring()
+                .uninit(self.next(), self.slots - self.filled)
+        }
+    }
+
+    /// Counts the next `count` slots as filled.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
+    ///
+    /// # Safety
+    ///
+    /// They hold items.
+    pub(crate) unsafe fn assume_filled(&mut self, count: usize) {
+        assert!(
+            count <= self.slots - self.filled,
+            "{count} slots are more than the {} that are left",
+            self.slots - self.filled
+        );
+        self.filled += count;
+    }
+
+    /// What the slots hold that are filled.
+    pub(crate) fn filled_mut(&mut self) -> Halves<'_, T> {
+        // SAFETY: they are ours, as in `uninit`, and hold items.
+        unsafe {
+            self.cursor
+                .slots_of_ring()
+                .items_mut(self.cursor.index(), self.filled)
+        }
+    }
+
+    /// Moves the first `count` of the items behind `tail`, to be published; the others stay.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
+    pub(crate) fn commit(&mut self, count: usize) {
+        assert!(
+            count <= self.filled,
+            "{count} items are more than the {} that were put in",
+            self.filled
+        );
+        self.filled -= count;
+        self.slots -= count;
+        // SAFETY: the slots were free, and hold items.
+        unsafe { self.cursor.skip(count) };
+    }
+}
+
+impl WriteRegion<'_, u8> {
+    /// Fills all slots with bytes of no meaning: what earlier laps left in them, or zeros. For a
+    /// [`Read`](std::io::Read), which wants memory that is initialised.
+    #[cfg(feature = "std")]
+    pub(crate) fn fill_with_anything(&mut self) {
+        let (begin, storage) = (self.next(), self.cursor.slots_of_ring().count());
+        // Every index up to `tail` was written, from the first on: the slot of an index that is a
+        // whole lap further than that has been.
+        let used = begin.wrapping_sub(self.cursor.first_index());
+        let left = self.slots - self.filled;
+        let fresh = storage.saturating_sub(used).min(left);
+        let (first, second) = self.uninit();
+        for slot in first.iter_mut().chain(second).take(fresh) {
+            slot.write(0);
+        }
+        // SAFETY: the first `fresh` slots have just been written, the others in an earlier lap, and to
+        // take a byte out of a slot leaves it there.
+        unsafe { self.assume_filled(left) };
+    }
+}
+
+impl<T> Drop for WriteRegion<'_, T> {
+    fn drop(&mut self) {
+        let (from, count) = (self.cursor.index(), core::mem::take(&mut self.filled));
+        // SAFETY: these slots are ours and hold items, which nobody else knows of.
+        unsafe { self.cursor.slots_of_ring().drop_range(from, count) };
+    }
+}
+
+/// Items from `head` on.
+pub(crate) struct ReadRegion<'a, T, W: Weigh<T>> {
+    cursor: &'a mut ReadCursor<T, W>,
+    items: usize,
+    /// What the cursor knew of the other side: it forgets that with the first item that leaves, as
+    /// nothing may overtake on the fast path until the slots are given back.
+    tail_seen: usize,
+}
+
+impl<'a, T, W: Weigh<T>> ReadRegion<'a, T, W> {
+    /// So many of the items that are there, as last seen; fewer, if there are not so many.
+    pub(crate) fn new(cursor: &'a mut ReadCursor<T, W>, items: usize) -> Self {
+        let (tail_seen, there) = (cursor.tail_seen(), cursor.items_seen());
+        Self {
+            cursor,
+            items: items.min(there),
+            tail_seen,
+        }
+    }
+
+    /// The consumer's place, to give the slots back.
+    pub(crate) fn cursor(&mut self) -> &mut ReadCursor<T, W> {
+        self.cursor
+    }
+
+    pub(crate) fn items(&self) -> usize {
+        self.items
+    }
+
+    pub(crate) fn as_slices(&self) -> (&[T], &[T]) {
+        // SAFETY: the slots up to `tail_seen` hold items, and are ours as long as the cursor is
+        // borrowed; nothing is taken while the slices live.
+        let (first, second) = unsafe {
+            self.cursor
+                .slots_of_ring()
+                .items_mut(self.cursor.index(), self.items)
+        };
+        (first, second)
+    }
+
+    pub(crate) fn as_mut_slices(&mut self) -> Halves<'_, T> {
+        // SAFETY: as in `as_slices`, and we are borrowed mutably.
+        unsafe {
+            self.cursor
+                .slots_of_ring()
+                .items_mut(self.cursor.index(), self.items)
+        }
+    }
+
+    /// Takes the next item.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        if self.items == 0 {
+            return None;
+        }
+        let index = self.cursor.index();
+        self.items -= 1;
+        // SAFETY: the slot holds an item, as in `as_slices`, and is passed by.
+        unsafe {
+            self.cursor.skip(1);
+            Some(self.cursor.slots_of_ring().take(index))
+        }
+    }
+
+    /// Drops the next `count` items; all of them, also if a drop panics.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
+    pub(crate) fn discard(&mut self, count: usize) {
+        assert!(
+            count <= self.items,
+            "{count} items are more than the {} of this chunk",
+            self.items
+        );
+        let index = self.cursor.index();
+        self.items -= count;
+        // SAFETY: the slots hold items, as in `as_slices`, and are passed by.
+        unsafe {
+            self.cursor.skip(count);
+            self.cursor.slots_of_ring().drop_range(index, count);
+        }
+    }
+}
+
+impl<T, W: Weigh<T>> Drop for ReadRegion<'_, T, W> {
+    fn drop(&mut self) {
+        self.cursor.know_again(self.tail_seen);
+    }
+}

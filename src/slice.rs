@@ -1,0 +1,158 @@
+//! Items that can be copied, many at a time.
+#![forbid(unsafe_code)]
+
+use crate::{
+    consumer::Consumer,
+    error::{TryReadError, TryReserveError, TryWriteError},
+    producer::Producer,
+};
+
+#[cfg(feature = "std")]
+use crate::error::{ReadError, ReadExactError, ReserveError, WaitError, WriteAllError};
+
+/// # Slices
+///
+/// Some of it and all of it never share a name: a `write_slice` says how many went, `write_all` writes
+/// all.
+impl<T: Copy> Producer<T> {
+    /// Writes the first items of a slice, as many as there is room for; returns how many: at least
+    /// one, unless the slice is empty. Never waits.
+    ///
+    /// As for [`try_write`](Self::try_write) the room ends at the capacity; whether the high-water mark
+    /// was reached says [`need_drain`](Self::need_drain).
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is no room at all, which also sets *need drain*; `Closed` if the consumer
+    /// takes no more. The slice is the caller's, so nothing comes back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::TryWriteError;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// assert_eq!(producer.try_write_slice(&[1, 2, 3]), Ok(3));
+    /// assert_eq!(producer.try_write_slice(&[4, 5, 6]), Ok(1));
+    /// assert_eq!(producer.try_write_slice(&[5, 6]), Err(TryWriteError::WouldBlock(())));
+    ///
+    /// let mut items = [0; 8];
+    /// assert_eq!(consumer.try_read_slice(&mut items), Ok(4));
+    /// assert_eq!(items[..4], [1, 2, 3, 4]);
+    /// ```
+    #[inline]
+    pub fn try_write_slice(&mut self, items: &[T]) -> Result<usize, TryWriteError<()>> {
+        let mut chunk = match self.try_reserve_up_to(items.len()) {
+            Ok(chunk) => chunk,
+            Err(TryReserveError::Closed) => return Err(TryWriteError::Closed(())),
+            Err(_) => return Err(TryWriteError::WouldBlock(())),
+        };
+        let written = chunk.fill_from_slice(items);
+        // The signal stays where it can be asked for.
+        let _ = chunk.commit();
+        Ok(written)
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T: Copy> Producer<T> {
+    /// Writes the first items of a slice, as many as leave the length at or below the high-water mark;
+    /// returns how many: at least one, unless the slice is empty. While *need drain* is set, sleeps.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError`] if the consumer takes no more, also if that happens during the sleep.
+    pub fn write_slice(&mut self, items: &[T]) -> Result<usize, WaitError> {
+        if items.is_empty() {
+            return Ok(0);
+        }
+        let upto = items.len().min(self.capacity());
+        let room = self.cursor.room_to_mark(upto);
+        let mut chunk = match self.reserve_up_to(upto.min(room)) {
+            Ok(chunk) => chunk,
+            Err(ReserveError::Closed(error)) => return Err(error),
+            Err(_) => unreachable!("there was no deadline, and one slot is never too many"),
+        };
+        let written = chunk.fill_from_slice(items);
+        // Obeyed by the next call.
+        let _ = chunk.commit();
+        Ok(written)
+    }
+
+    /// Writes all items of a slice; sleeps whenever *need drain* is set.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteAllError`] with the number of items that were written, if the consumer takes no more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::thread;
+    ///
+    /// let samples = vec![0.5_f32; 10_000];
+    /// let (mut producer, mut consumer) = highwater::channel(1024);
+    /// let writer = thread::spawn(move || producer.write_all(&samples).map(|()| producer.end()));
+    /// let mut block = [0.0; 100];
+    /// for _ in 0..100 {
+    ///     consumer.read_exact(&mut block)?;
+    ///     assert_eq!(block, [0.5; 100]);
+    /// }
+    /// # writer.join().unwrap().unwrap();
+    /// # Ok::<(), highwater::ReadExactError>(())
+    /// ```
+    pub fn write_all(&mut self, items: &[T]) -> Result<(), WriteAllError> {
+        let mut written = 0;
+        while written < items.len() {
+            match self.write_slice(&items[written..]) {
+                Ok(more) => written += more,
+                Err(cause) => return Err(WriteAllError { written, cause }),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: Copy> Consumer<T> {
+    /// Reads as many items as are there and fit into a slice; returns how many: at least one, unless the
+    /// slice is empty. Never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`TryReadError`] if there is none, as of [`try_read`](Self::try_read).
+    #[inline]
+    pub fn try_read_slice(&mut self, items: &mut [T]) -> Result<usize, TryReadError> {
+        self.try_chunk_up_to(items.len())
+            .map(|chunk| chunk.copy_to_slice(items))
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T: Copy> Consumer<T> {
+    /// Reads as many items as are there and fit into a slice; returns how many: at least one, unless the
+    /// slice is empty. Sleeps until there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if nothing will come any more.
+    pub fn read_slice(&mut self, items: &mut [T]) -> Result<usize, ReadError> {
+        self.chunk_up_to(items.len())
+            .map(|chunk| chunk.copy_to_slice(items))
+    }
+
+    /// Fills a slice; sleeps until there are enough items.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadExactError`] with the number of items that were read, if no more will come.
+    pub fn read_exact(&mut self, items: &mut [T]) -> Result<(), ReadExactError> {
+        let mut read = 0;
+        while read < items.len() {
+            match self.read_slice(&mut items[read..]) {
+                Ok(more) => read += more,
+                Err(cause) => return Err(ReadExactError { read, cause }),
+            }
+        }
+        Ok(())
+    }
+}
