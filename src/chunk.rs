@@ -168,6 +168,14 @@ impl<T> WriteChunk<'_, T> {
     }
 }
 
+#[cfg(feature = "std")]
+impl WriteChunk<'_, u8> {
+    /// Fills the chunk with bytes of no meaning, to be written over.
+    pub(crate) fn fill_with_anything(&mut self) {
+        self.region.fill_with_anything();
+    }
+}
+
 impl<T> fmt::Debug for WriteChunk<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WriteChunk")
@@ -445,14 +453,25 @@ impl<T, W: Weigh<T>> ReadChunk<'_, T, W> {
     where
         T: Copy,
     {
-        let count = self.len().min(to.len());
-        let (first, second) = self.as_slices();
-        let first = &first[..first.len().min(count)];
-        let (to_first, to_second) = to[..count].split_at_mut(first.len());
-        to_first.copy_from_slice(first);
-        to_second.copy_from_slice(&second[..to_second.len()]);
+        let count = self.copy_from(0, to);
         self.consume(count);
         count
+    }
+
+    /// Copies the items from `begin` on into the first places of a slice, as many as fit; returns how
+    /// many.
+    fn copy_from(&self, begin: usize, to: &mut [T]) -> usize
+    where
+        T: Copy,
+    {
+        let (first, second) = self.as_slices();
+        let second = &second[begin.saturating_sub(first.len())..];
+        let first = &first[begin.min(first.len())..];
+        let (to_first, to_second) = to.split_at_mut(to.len().min(first.len()));
+        let count = to_second.len().min(second.len());
+        to_first.copy_from_slice(&first[..to_first.len()]);
+        to_second[..count].copy_from_slice(&second[..count]);
+        to_first.len() + count
     }
 
     /// Takes all items out of the channel and drops them.
@@ -654,6 +673,33 @@ impl<T> Consumer<T> {
                 },
             }
         }
+    }
+}
+
+#[cfg(feature = "std")]
+impl ReadChunk<'_, u8> {
+    /// As `copy_to_slice`, into several.
+    pub(crate) fn copy_to_slices(self, to: &mut [std::io::IoSliceMut<'_>]) -> usize {
+        let mut count = 0;
+        for slice in to {
+            count += self.copy_from(count, slice);
+        }
+        self.consume(count);
+        count
+    }
+}
+
+#[cfg(feature = "std")]
+impl Consumer<u8> {
+    /// The first `count` of the items that we know of.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
+    pub(crate) fn seen_chunk(&mut self, count: usize) -> ReadChunk<'_, u8> {
+        let chunk = self.chunk_of(count);
+        assert_eq!(chunk.len(), count, "more is consumed than there was");
+        chunk
     }
 }
 

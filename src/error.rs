@@ -4,7 +4,7 @@
 mod bulk;
 
 #[cfg(feature = "std")]
-pub use bulk::{ChunkError, ReadExactError, ReserveError, WriteAllError};
+pub use bulk::{ChunkError, DrainError, FillError, ReadExactError, ReserveError, WriteAllError};
 pub use bulk::{TryChunkError, TryReserveError};
 
 use alloc::{boxed::Box, sync::Arc};

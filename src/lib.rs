@@ -120,6 +120,8 @@ extern crate alloc;
 
 mod batch;
 mod builder;
+#[cfg(feature = "std")]
+mod bytes;
 mod chunk;
 mod consumer;
 mod error;
@@ -146,10 +148,11 @@ pub use weigh::{Bytes, Items, Weigh};
 
 #[cfg(feature = "std")]
 pub use {
+    bytes::{bytes, ByteConsumer, ByteProducer, NonBlocking},
     consumer::{IntoIter, Iter},
     error::{
-        ChunkError, ReadExactError, ReadTimeoutError, ReserveError, WaitTimeoutError,
-        WriteAllError, WriteError, WriteTimeoutError,
+        ChunkError, DrainError, FillError, ReadExactError, ReadTimeoutError, ReserveError,
+        WaitTimeoutError, WriteAllError, WriteError, WriteTimeoutError,
     },
 };
 

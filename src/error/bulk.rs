@@ -215,3 +215,61 @@ macro_rules! partial_error {
 partial_error!(WriteAllError, written, "items were written");
 #[cfg(feature = "std")]
 partial_error!(ReadExactError, read, "items were read");
+
+/// Why [`ByteProducer::fill_from`](crate::ByteProducer::fill_from) wrote nothing.
+#[cfg(feature = "std")]
+#[derive(Debug)]
+pub enum FillError {
+    /// The source failed.
+    Source(io::Error),
+    /// The consumer takes no more.
+    Closed(WaitError),
+}
+
+/// Why [`ByteConsumer::drain_to`](crate::ByteConsumer::drain_to) read nothing.
+#[cfg(feature = "std")]
+#[derive(Debug)]
+pub enum DrainError {
+    /// The sink failed. What it was offered is still in the stream.
+    Sink(io::Error),
+    /// The stream broke off: the producer was dropped without an end, or aborted.
+    Stream(ReadError),
+}
+
+/// An error of either side, as it is.
+#[cfg(feature = "std")]
+macro_rules! either_error {
+    ($name:ident, $outside:ident, $inside:ident) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    Self::$outside(error) => error.fmt(f),
+                    Self::$inside(error) => error.fmt(f),
+                }
+            }
+        }
+
+        impl Error for $name {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                match self {
+                    Self::$outside(error) => error.source(),
+                    Self::$inside(error) => error.source(),
+                }
+            }
+        }
+
+        impl From<$name> for io::Error {
+            fn from(error: $name) -> Self {
+                match error {
+                    $name::$outside(error) => error,
+                    $name::$inside(error) => error.into(),
+                }
+            }
+        }
+    };
+}
+
+#[cfg(feature = "std")]
+either_error!(FillError, Source, Closed);
+#[cfg(feature = "std")]
+either_error!(DrainError, Sink, Stream);

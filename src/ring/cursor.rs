@@ -672,6 +672,14 @@ impl<T, W> ReadCursor<T, W> {
         })
     }
 
+    /// The items that are there, as last seen: up to the edge of the memory, and from its beginning on.
+    #[cfg(feature = "std")]
+    pub(crate) fn as_slices(&self) -> (&[T], &[T]) {
+        let there = self.tail_seen.wrapping_sub(self.head);
+        // SAFETY: as in `peek`.
+        unsafe { self.ring.slots.items(self.head, there) }
+    }
+
     /// Our own index: how far was read.
     pub(crate) fn index(&self) -> usize {
         self.head

@@ -198,12 +198,11 @@ impl<'a, T, W: Weigh<T>> ReadRegion<'a, T, W> {
     pub(crate) fn as_slices(&self) -> (&[T], &[T]) {
         // SAFETY: the slots up to `tail_seen` hold items, and are ours as long as the cursor is
         // borrowed; nothing is taken while the slices live.
-        let (first, second) = unsafe {
+        unsafe {
             self.cursor
                 .slots_of_ring()
-                .items_mut(self.cursor.index(), self.items)
-        };
-        (first, second)
+                .items(self.cursor.index(), self.items)
+        }
     }
 
     pub(crate) fn as_mut_slices(&mut self) -> Halves<'_, T> {

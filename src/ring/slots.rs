@@ -154,6 +154,12 @@ impl<T> Slots<T> {
         }
     }
 
+    fn shadow_range(&self, index: usize, count: usize, touch: fn(&shadow::Shadow, usize)) {
+        if cfg!(all(loom, feature = "loom")) {
+            (0..count).for_each(|i| touch(&self.shadow, index.wrapping_add(i) & self.mask));
+        }
+    }
+
     /// How many of `count` slots from `index` on come before the edge of the memory.
     #[inline(always)]
     fn before_edge(&self, index: usize, count: usize) -> usize {
@@ -170,7 +176,7 @@ impl<T> Slots<T> {
     #[allow(clippy::mut_from_ref)] // each slot is a cell; the caller promises to be alone with it
     pub(crate) unsafe fn uninit(&self, index: usize, count: usize) -> Halves<'_, MaybeUninit<T>> {
         debug_assert!(count <= self.memory.len());
-        (0..count).for_each(|i| self.shadow.write(index.wrapping_add(i) & self.mask));
+        self.shadow_range(index, count, shadow::Shadow::write);
         let first = self.before_edge(index, count);
         let base = UnsafeCell::raw_get(self.memory.as_ptr());
         // SAFETY: both ranges are within the memory, by `before_edge` and the caller's promise; they
@@ -201,7 +207,28 @@ impl<T> Slots<T> {
         }
     }
 
+    /// The same, to look at only.
+    ///
+    /// # Safety
+    ///
+    /// Each of the slots holds an item, and while the slices live nobody takes or changes any.
+    #[inline]
+    pub(crate) unsafe fn items(&self, index: usize, count: usize) -> (&[T], &[T]) {
+        debug_assert!(count <= self.memory.len());
+        self.shadow_range(index, count, shadow::Shadow::read);
+        let first = self.before_edge(index, count);
+        let base: *const T = self.memory.as_ptr().cast();
+        // SAFETY: as in `uninit`; the slots are initialised, and nobody writes to them.
+        unsafe {
+            (
+                slice::from_raw_parts(base.add(index & self.mask), first),
+                slice::from_raw_parts(base, count - first),
+            )
+        }
+    }
+
     /// The number of slots, a power of two.
+    #[cfg(feature = "std")]
     pub(crate) fn count(&self) -> usize {
         self.memory.len()
     }

@@ -1,0 +1,448 @@
+//! Byte streams: the two ends of a channel of bytes as `std::io` knows them.
+#![forbid(unsafe_code)]
+
+use crate::{
+    chunk::WriteChunk,
+    error::{DrainError, FillError, ReadError, ReserveError},
+    Consumer, Finish, Monitor, Producer, Reason,
+};
+use std::{
+    error::Error,
+    io::{self, BufRead, ErrorKind, IoSlice, IoSliceMut, Read, Write},
+};
+
+/// Makes a byte stream between two threads, which says stop at `high_water_mark` bytes and goes on at
+/// half of that: as a pipe of the operating system, without the system calls.
+///
+/// For other marks build a channel of `u8` with the [`Builder`](crate::Builder), and turn its ends with
+/// `from`.
+///
+/// # Panics
+///
+/// If there is no memory for so many bytes.
+///
+/// # Examples
+///
+/// ```
+/// use std::{io::{BufRead, Write}, thread};
+///
+/// let (mut producer, consumer) = highwater::bytes(64 * 1024);
+/// let writer = thread::spawn(move || {
+///     for i in 0..1000 {
+///         writeln!(producer, "line {i}")?;
+///     }
+///     producer.end(); // without it the reader gets `UnexpectedEof`
+///     std::io::Result::Ok(())
+/// });
+/// assert_eq!(consumer.lines().last().unwrap()?, "line 999");
+/// # writer.join().unwrap()?;
+/// # std::io::Result::Ok(())
+/// ```
+pub fn bytes(high_water_mark: usize) -> (ByteProducer, ByteConsumer) {
+    let (producer, consumer) = crate::channel(high_water_mark);
+    (producer.into(), consumer.into())
+}
+
+/// The writing end of a byte stream: [`Write`], blocking, as the writing end of a pipe.
+///
+/// A write takes what leaves the length at or below the high-water mark, at least one byte, and sleeps
+/// while the stream has to drain. It fails with [`ErrorKind::BrokenPipe`] once the consumer takes no
+/// more. `flush` has nothing to do: what was written can be read at once; to wait until it was, use
+/// [`end`](Self::end). The form that does not block is [`NonBlocking`].
+///
+/// Dropped without an [`end`](Self::end) it leaves a stream that broke off, which is an error to the
+/// reader: a crash cannot pass for an end.
+#[derive(Debug)]
+pub struct ByteProducer {
+    items: Producer<u8>,
+}
+
+impl ByteProducer {
+    /// Ends the stream: the reader gets all that is buffered, and then the end of file.
+    ///
+    /// The [`Finish`] tells when everything was consumed. It can be dropped if you do not care.
+    pub fn end(self) -> Finish {
+        self.items.end()
+    }
+
+    /// Gives up: the reader gets the reason as its error, at once. What is buffered is dropped.
+    ///
+    /// If the reason is an [`io::Error`], the reader's has the same kind.
+    pub fn abort(self, reason: impl Into<Box<dyn Error + Send + Sync>>) {
+        self.items.abort(reason);
+    }
+
+    /// The end of the channel, for everything else: marks, length, waiting with a time limit.
+    pub fn get_ref(&self) -> &Producer<u8> {
+        &self.items
+    }
+
+    /// The same, to be used.
+    pub fn get_mut(&mut self) -> &mut Producer<u8> {
+        &mut self.items
+    }
+
+    /// Turns it back into the end of a channel.
+    pub fn into_inner(self) -> Producer<u8> {
+        self.items
+    }
+
+    /// A handle through which any thread can watch the stream.
+    pub fn monitor(&self) -> Monitor {
+        self.items.monitor()
+    }
+
+    /// Lets a source write straight into the memory of the stream, once: no copy but the source's own.
+    /// Returns how many bytes came; 0 is the source's end of file.
+    ///
+    /// Sleeps while the stream has to drain, and as long as the source does. What is offered to the
+    /// source is at most half of the capacity, so that both ends have something to do.
+    /// [`ErrorKind::Interrupted`] is tried again.
+    ///
+    /// # Errors
+    ///
+    /// [`FillError`], which says whether it was the source, or that the consumer takes no more. Nothing
+    /// has been written then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::bytes(1024);
+    /// let mut source = &b"as it comes"[..];
+    /// while producer.fill_from(&mut source)? > 0 {}
+    /// producer.end();
+    /// let mut copy = Vec::new();
+    /// while consumer.drain_to(&mut copy)? > 0 {}
+    /// assert_eq!(copy, b"as it comes");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fill_from(&mut self, source: &mut (impl Read + ?Sized)) -> Result<usize, FillError> {
+        let mut chunk = self
+            .room((self.items.capacity() + 1) / 2)
+            .map_err(FillError::Closed)?;
+        chunk.fill_with_anything();
+        let (first, second) = chunk.as_mut_slices();
+        let offered = first.len() + second.len();
+        let came = retry(|| {
+            if second.is_empty() {
+                source.read(first)
+            } else {
+                source.read_vectored(&mut [IoSliceMut::new(first), IoSliceMut::new(second)])
+            }
+        })
+        .and_then(|came| no_more_than(offered, came))
+        .map_err(FillError::Source)?;
+        // Obeyed by the next call.
+        let _ = chunk.commit_first(came);
+        Ok(came)
+    }
+
+    /// Room up to the mark, at most for so many bytes, at least for one.
+    fn room(&mut self, wanted: usize) -> Result<WriteChunk<'_, u8>, crate::WaitError> {
+        let wanted = wanted.min(self.items.cursor.room_to_mark(wanted));
+        match self.items.reserve_up_to(wanted) {
+            Ok(chunk) => Ok(chunk),
+            Err(ReserveError::Closed(error)) => Err(error),
+            Err(_) => unreachable!("there was no deadline, and one slot is never too many"),
+        }
+    }
+}
+
+impl From<Producer<u8>> for ByteProducer {
+    fn from(items: Producer<u8>) -> Self {
+        Self { items }
+    }
+}
+
+impl Write for ByteProducer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(self.items.write_slice(bytes)?)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match total(slices) {
+            0 => Ok(0),
+            wanted => Ok(write_slices(self.room(wanted)?, slices)),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The reading end of a byte stream: [`Read`] and [`BufRead`], blocking, as the reading end of a pipe.
+///
+/// A read gives what is there, at least one byte, and sleeps while there is none. The clean end is
+/// `Ok(0)`; a producer that was dropped without an end is [`ErrorKind::UnexpectedEof`], after what it
+/// left; an abort is an error with its reason, at once. The form that does not block is
+/// [`NonBlocking`].
+///
+/// As [`BufRead`] it lends out the memory of the stream: no copy is made.
+#[derive(Debug)]
+pub struct ByteConsumer {
+    items: Consumer<u8>,
+}
+
+impl ByteConsumer {
+    /// Gives up: the producer's next write fails, and finds the reason. What is buffered is dropped.
+    pub fn cancel(self, reason: impl Into<Box<dyn Error + Send + Sync>>) {
+        self.items.cancel(reason);
+    }
+
+    /// The end of the channel, for everything else: marks, length, reading with a time limit.
+    pub fn get_ref(&self) -> &Consumer<u8> {
+        &self.items
+    }
+
+    /// The same, to be used.
+    pub fn get_mut(&mut self) -> &mut Consumer<u8> {
+        &mut self.items
+    }
+
+    /// Turns it back into the end of a channel.
+    pub fn into_inner(self) -> Consumer<u8> {
+        self.items
+    }
+
+    /// A handle through which any thread can watch the stream.
+    pub fn monitor(&self) -> Monitor {
+        self.items.monitor()
+    }
+
+    /// Writes what is there straight out of the memory of the stream to a sink, once: no copy but the
+    /// sink's own. Returns how many bytes it took; 0 is the clean end of the stream.
+    ///
+    /// Sleeps until there is something, and as long as the sink does. What is offered to the sink is at
+    /// most half of the capacity, so that both ends have something to do.
+    /// [`ErrorKind::Interrupted`] is tried again.
+    ///
+    /// # Errors
+    ///
+    /// [`DrainError`], which says whether it was the sink, or that the stream broke off. What the sink did
+    /// not take is still in the stream.
+    pub fn drain_to(&mut self, sink: &mut (impl Write + ?Sized)) -> Result<usize, DrainError> {
+        let most = (self.items.capacity() + 1) / 2;
+        let chunk = match self.items.chunk_up_to(most) {
+            Ok(chunk) => chunk,
+            Err(ReadError::Ended) => return Ok(0),
+            Err(error) => return Err(DrainError::Stream(error)),
+        };
+        let (first, second) = chunk.as_slices();
+        let offered = first.len() + second.len();
+        let taken = retry(|| {
+            if second.is_empty() {
+                sink.write(first)
+            } else {
+                sink.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
+            }
+        })
+        .and_then(|taken| no_more_than(offered, taken))
+        .and_then(|taken| match taken {
+            0 => Err(io::Error::new(
+                ErrorKind::WriteZero,
+                "the sink takes no more bytes, and does not say why",
+            )),
+            _ => Ok(taken),
+        })
+        .map_err(DrainError::Sink)?;
+        chunk.consume(taken);
+        Ok(taken)
+    }
+}
+
+impl From<Consumer<u8>> for ByteConsumer {
+    fn from(items: Consumer<u8>) -> Self {
+        Self { items }
+    }
+}
+
+impl Read for ByteConsumer {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        end_of_file(self.items.read_slice(to))
+    }
+
+    fn read_vectored(&mut self, to: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        match to.iter().map(|slice| slice.len()).sum() {
+            0 => Ok(0),
+            wanted => end_of_file(
+                self.items
+                    .chunk_up_to(wanted)
+                    .map(|chunk| chunk.copy_to_slices(to)),
+            ),
+        }
+    }
+}
+
+impl BufRead for ByteConsumer {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        // Looked for first, as the chunk that is borrowed here does not live long enough.
+        match self.items.chunk_up_to(1).map(drop) {
+            Ok(()) => Ok(self.items.cursor.as_slices().0),
+            Err(ReadError::Ended) => Ok(&[]),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// # Panics
+    ///
+    /// If `count` is more than `fill_buf` gave.
+    fn consume(&mut self, count: usize) {
+        self.items.seen_chunk(count).consume(count);
+    }
+}
+
+/// The ends of a byte stream as `std::io` sees them, without blocking: what would have to wait fails with
+/// [`ErrorKind::WouldBlock`].
+///
+/// A type of its own, since much that is built for blocking streams is no use here: `write_all`, for
+/// one, cannot say how much went before it would have blocked.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::{ErrorKind, Read, Write};
+///
+/// let (producer, consumer) = highwater::bytes(4);
+/// let mut producer = highwater::NonBlocking::new(producer);
+/// let mut consumer = highwater::NonBlocking::new(consumer);
+///
+/// let mut buffer = [0; 8];
+/// assert_eq!(consumer.read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+/// assert_eq!(producer.write(b"abcdef")?, 4);
+/// assert_eq!(producer.write(b"ef").unwrap_err().kind(), ErrorKind::WouldBlock);
+/// assert_eq!(consumer.read(&mut buffer)?, 4);
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct NonBlocking<E> {
+    end: E,
+}
+
+impl<E> NonBlocking<E> {
+    /// Makes a non-blocking end of a [`ByteProducer`] or [`ByteConsumer`], or of a `&mut` to one.
+    pub fn new(end: E) -> Self {
+        Self { end }
+    }
+
+    /// The blocking end.
+    pub fn get_ref(&self) -> &E {
+        &self.end
+    }
+
+    /// The blocking end, to be used.
+    pub fn get_mut(&mut self) -> &mut E {
+        &mut self.end
+    }
+
+    /// Turns it back into the blocking end.
+    pub fn into_inner(self) -> E {
+        self.end
+    }
+}
+
+impl<E: std::borrow::BorrowMut<ByteProducer>> Write for NonBlocking<E> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(self.end.borrow_mut().items.try_write_slice(bytes)?)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match total(slices) {
+            0 => Ok(0),
+            wanted => {
+                let producer = self.end.borrow_mut();
+                Ok(write_slices(
+                    producer.items.try_reserve_up_to(wanted)?,
+                    slices,
+                ))
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<E: std::borrow::BorrowMut<ByteConsumer>> Read for NonBlocking<E> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        try_end_of_file(self.end.borrow_mut().items.try_read_slice(to))
+    }
+
+    fn read_vectored(&mut self, to: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        match to.iter().map(|slice| slice.len()).sum() {
+            0 => Ok(0),
+            wanted => try_end_of_file(
+                self.end
+                    .borrow_mut()
+                    .items
+                    .try_chunk_up_to(wanted)
+                    .map(|chunk| chunk.copy_to_slices(to)),
+            ),
+        }
+    }
+}
+
+impl<E: std::borrow::BorrowMut<ByteConsumer>> BufRead for NonBlocking<E> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let items = &mut self.end.borrow_mut().items;
+        try_end_of_file(items.try_chunk_up_to(1).map(|chunk| chunk.len()))?;
+        Ok(items.cursor.as_slices().0)
+    }
+
+    /// # Panics
+    ///
+    /// If `count` is more than `fill_buf` gave.
+    fn consume(&mut self, count: usize) {
+        self.end.borrow_mut().consume(count);
+    }
+}
+
+fn total(slices: &[IoSlice<'_>]) -> usize {
+    slices
+        .iter()
+        .fold(0, |sum: usize, slice| sum.saturating_add(slice.len()))
+}
+
+fn write_slices(mut chunk: WriteChunk<'_, u8>, slices: &[IoSlice<'_>]) -> usize {
+    let written = slices
+        .iter()
+        .map(|slice| chunk.fill_from_slice(slice))
+        .sum();
+    // Obeyed by the next call.
+    let _ = chunk.commit();
+    written
+}
+
+/// The clean end is the end of file, any other an error.
+fn end_of_file(read: Result<usize, ReadError>) -> io::Result<usize> {
+    match read {
+        Err(ReadError::Ended) => Ok(0),
+        other => Ok(other?),
+    }
+}
+
+fn try_end_of_file(read: Result<usize, crate::TryReadError>) -> io::Result<usize> {
+    match read {
+        Err(crate::TryReadError::Ended) => Ok(0),
+        other => Ok(other?),
+    }
+}
+
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
+
+/// A reader or writer may claim anything.
+fn no_more_than(offered: usize, claimed: usize) -> io::Result<usize> {
+    if claimed <= offered {
+        return Ok(claimed);
+    }
+    let text = format!("{claimed} bytes are said to have gone where {offered} were offered");
+    Err(io::Error::new(ErrorKind::InvalidData, Reason::new(text)))
+}
