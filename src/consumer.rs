@@ -400,6 +400,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
             .wait_until(&mut self.sleeper, wake_at, deadline, || {
                 shared.accounting.has_items(index, wanted)
                     || shared.producer_state() != ProducerState::Open
+                    || shared.is_aborted()
                     || shared.accounting.low() < wanted - 1
             });
         if in_time {

@@ -126,6 +126,8 @@ mod chunk;
 mod consumer;
 mod error;
 mod monitor;
+#[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
+mod pipe;
 mod producer;
 mod ring;
 mod shared;
@@ -154,6 +156,12 @@ pub use {
         ChunkError, DrainError, FillError, ReadExactError, ReadTimeoutError, ReserveError,
         WaitTimeoutError, WriteAllError, WriteError, WriteTimeoutError,
     },
+};
+
+#[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
+pub use pipe::{
+    pipe, pipe_items, CancelHandle, Pipe, PipeError, PipeFailure, PipeProgress, PipeReport,
+    Pipeline, PipelineError, PipelineFailure, PipelineReport,
 };
 
 /// How it is made sure that no wake-up is lost, and how to choose.

@@ -90,6 +90,13 @@ impl Monitor {
         Self { shared }
     }
 
+    /// Stops both ends, as a cancelled pipe does. For models.
+    #[cfg(all(loom, feature = "loom"))]
+    #[doc(hidden)]
+    pub fn stop(&self) {
+        self.shared.stop();
+    }
+
     /// What is buffered now, in items or weight; 0 after an abort or a cancel.
     ///
     /// Exact at some moment of the call. Only if both ends are so busy that no moment can be caught it

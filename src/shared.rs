@@ -24,6 +24,8 @@ const CLOSED: usize = FIRST_NOTE;
 const GONE: usize = FIRST_NOTE << 1;
 /// The producer's note: it has aborted.
 const ABORTED: usize = FIRST_NOTE;
+/// A third thread's note, at both gates: the channel was stopped. To each end the other has given up.
+const STOPPED: usize = FIRST_NOTE << 2;
 
 /// Where the producer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +74,11 @@ impl Mailbox {
     }
 }
 
+/// Why the other end seems to have given up, if it has not.
+fn stopped() -> Reason {
+    Reason::new("stopped from outside")
+}
+
 pub(crate) struct Shared {
     pub(crate) accounting: Arc<Accounting>,
     /// Where the consumer waits for data, and leaves word that it takes no more.
@@ -117,14 +124,13 @@ impl Shared {
 
     /// For the consumer: whether the producer has given up.
     pub(crate) fn is_aborted(&self) -> bool {
-        self.writable.notes() & ABORTED != 0
+        self.writable.notes() & (ABORTED | STOPPED) != 0
     }
 
     /// For the consumer, after `is_aborted`: why.
     pub(crate) fn abort_reason(&self) -> Reason {
-        self.abort_reason
-            .read()
-            .expect("the reason is put there before the abort is announced")
+        // An abort puts its reason there before it is announced.
+        self.abort_reason.read().unwrap_or_else(stopped)
     }
 
     /// For the consumer, while the producer is at work: takes no more items, and wakes the producer,
@@ -143,9 +149,18 @@ impl Shared {
         self.writable.ring();
     }
 
+    /// For a third thread: stops both ends, and wakes them. The notes before the bells, as of every end.
+    #[cfg(feature = "std")]
+    pub(crate) fn stop(&self) {
+        self.readable.leave_note(STOPPED);
+        self.writable.leave_note(STOPPED);
+        self.readable.ring();
+        self.writable.ring();
+    }
+
     /// For the producer and observers: whether the consumer takes no more items.
     pub(crate) fn is_refusing(&self) -> bool {
-        self.readable.notes() & (CLOSED | GONE) != 0
+        self.readable.notes() & (CLOSED | GONE | STOPPED) != 0
     }
 
     /// For anyone: whether the consumer has closed the channel, and may have gone since.
@@ -153,15 +168,22 @@ impl Shared {
         self.readable.notes() & CLOSED != 0
     }
 
-    /// For the producer and observers: whether the consumer has gone.
+    /// For the producer and observers: whether the consumer has gone, or might as well have.
     pub(crate) fn is_gone(&self) -> bool {
-        self.readable.notes() & GONE != 0
+        self.readable.notes() & (GONE | STOPPED) != 0
     }
 
     /// For the producer, or the `Finish` that it left: why the consumer went, if it said so.
     pub(crate) fn cancel_reason(&self) -> Option<Reason> {
+        let notes = self.readable.notes();
         // The reason is put there before the note, which has to be seen first.
-        self.is_gone().then(|| self.cancel_reason.read()).flatten()
+        if notes & GONE != 0 {
+            self.cancel_reason.read()
+        } else if notes & STOPPED != 0 {
+            Some(stopped())
+        } else {
+            None
+        }
     }
 
     /// For anyone: what is buffered and may still be read. What a dead end left behind is not.

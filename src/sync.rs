@@ -57,6 +57,13 @@ impl Counter {
         self.set(self.get().wrapping_add(1));
     }
 
+    /// Adds one, when there may be several writers.
+    #[cfg(feature = "std")]
+    pub(crate) fn bump_shared(&self) {
+        // Release: as in `set`.
+        self.0.fetch_add(1, core::sync::atomic::Ordering::Release);
+    }
+
     /// Raises the counter to `value`. Only the counter's one writer calls this.
     pub(crate) fn raise(&self, value: usize) {
         if value > self.get() {

@@ -227,7 +227,7 @@ impl Gate {
         let waker = self.bell.slot.lock().take();
         // The lock is released: the woken side may come back to the slot at once.
         if let Some(waker) = waker {
-            self.wake_ups.bump();
+            self.wake_ups.bump_shared();
             waker.wake();
         }
     }

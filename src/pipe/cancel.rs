@@ -1,0 +1,76 @@
+//! One way to stop all that belongs together.
+#![forbid(unsafe_code)]
+
+use crate::{
+    shared::Shared,
+    sync::{Arc, Mutex},
+};
+use core::fmt;
+
+/// Stops a [`Pipe`](crate::Pipe) or a [`Pipeline`](crate::Pipeline) from any thread, before it runs or while
+/// it does. Clones stop the same.
+///
+/// Whoever waits in a channel of it is woken at once. Whoever is in a call of its own (a read of a
+/// socket, say) is not interrupted in it; [`run`](crate::Pipe::run) does not wait for a source in such a
+/// call, but is itself the thread of the sink.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::{Pipe, PipeFailure};
+/// use std::thread;
+///
+/// let pipe = Pipe::new();
+/// let handle = pipe.cancel_handle();
+/// thread::spawn(move || handle.cancel());
+/// let error = pipe.run(std::io::repeat(0), std::io::sink()).unwrap_err(); // would never end
+/// assert!(matches!(error.failure, PipeFailure::Cancelled));
+/// ```
+#[derive(Clone)]
+pub struct CancelHandle(Arc<Mutex<Channels>>);
+
+struct Channels {
+    is_cancelled: bool,
+    attached: Vec<Arc<Shared>>,
+}
+
+impl CancelHandle {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Channels {
+            is_cancelled: false,
+            attached: Vec::new(),
+        })))
+    }
+
+    /// Stops it, for good. Does nothing if it is through already.
+    pub fn cancel(&self) {
+        let mut channels = self.0.lock();
+        channels.is_cancelled = true;
+        for shared in channels.attached.drain(..) {
+            shared.stop();
+        }
+    }
+
+    /// Whether [`cancel`](Self::cancel) was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.lock().is_cancelled
+    }
+
+    /// Stops this channel, too.
+    pub(super) fn attach(&self, shared: &Arc<Shared>) {
+        let mut channels = self.0.lock();
+        if channels.is_cancelled {
+            shared.stop();
+        } else {
+            channels.attached.push(shared.clone());
+        }
+    }
+}
+
+impl fmt::Debug for CancelHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelHandle")
+            .field("is_cancelled", &self.is_cancelled())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,386 @@
+//! From a source to a sink, each at its own pace: a channel with a thread.
+#![forbid(unsafe_code)]
+
+mod cancel;
+mod items;
+
+pub use cancel::CancelHandle;
+pub use items::{pipe_items, Pipeline, PipelineError, PipelineFailure, PipelineReport};
+
+use crate::{
+    error::{BuildError, DrainError, FillError, ReadError, TryReadError},
+    Builder, ByteConsumer, ByteProducer,
+};
+use std::{
+    error::Error,
+    fmt,
+    io::{self, ErrorKind, Read, Write},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Copies everything from a source to a sink, which work at the same time: a thread of its own reads, the
+/// calling thread writes, and the slow one sets the pace. Memory stays bounded: see [`Pipe`] for the
+/// marks, for progress, and for a way to stop.
+///
+/// # Errors
+///
+/// [`PipeError`]: which end failed, and how many bytes the sink had got. The other end is released at
+/// once: a source that just then waits for input does not hold up the return; it is dropped, in its
+/// thread, when it next gives something.
+///
+/// # Examples
+///
+/// ```
+/// let source = std::io::Cursor::new(vec![7; 1_000_000]);
+/// let mut copy = Vec::new();
+/// let report = highwater::pipe(source, &mut copy)?;
+/// assert_eq!(report.bytes, 1_000_000);
+/// assert_eq!(copy, vec![7; 1_000_000]);
+/// # Ok::<(), highwater::PipeError>(())
+/// ```
+pub fn pipe(source: impl Read + Send + 'static, sink: impl Write) -> Result<PipeReport, PipeError> {
+    Pipe::new().run(source, sink)
+}
+
+/// A [`pipe`] with options.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::Pipe;
+///
+/// let source = std::io::Cursor::new(vec![7; 100_000]);
+/// let mut seen = 0;
+/// Pipe::new()
+///     .high_water_mark(16 * 1024)
+///     .on_progress(|progress| seen = progress.bytes)
+///     .run(source, std::io::sink())?;
+/// assert_eq!(seen, 100_000);
+/// # Ok::<(), highwater::PipeError>(())
+/// ```
+#[must_use = "a Pipe does nothing until `run`"]
+pub struct Pipe<'p> {
+    high_water_mark: usize,
+    low_water_mark: Option<usize>,
+    progress: Option<Box<dyn FnMut(PipeProgress) + Send + 'p>>,
+    cancel: CancelHandle,
+}
+
+/// How far a [`Pipe`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PipeProgress {
+    /// The bytes that the sink has got.
+    pub bytes: u64,
+    /// The bytes between source and sink at the moment.
+    pub len: usize,
+}
+
+/// How a [`Pipe`] went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PipeReport {
+    /// The bytes that went from the source to the sink: all there were.
+    pub bytes: u64,
+    /// How long that took.
+    pub elapsed: Duration,
+    /// How often the source was told to stop.
+    pub times_told_to_stop: usize,
+    /// How often it could go on.
+    pub drains: usize,
+    /// How long the source waited for the sink, in all.
+    pub source_waited: Duration,
+    /// How long the sink waited for the source, in all.
+    pub sink_waited: Duration,
+    /// The greatest number of bytes between the two, as of [`Stats::peak_len`](crate::Stats::peak_len).
+    pub peak_len: usize,
+}
+
+/// A [`Pipe`] that did not copy everything.
+#[derive(Debug)]
+pub struct PipeError {
+    /// The bytes that the sink had got.
+    pub bytes: u64,
+    /// What went wrong.
+    pub failure: PipeFailure,
+}
+
+/// What went wrong in a [`Pipe`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PipeFailure {
+    /// The source failed.
+    Source(io::Error),
+    /// The source panicked.
+    SourcePanicked,
+    /// The sink failed.
+    Sink(io::Error),
+    /// A [`CancelHandle`] has stopped it.
+    Cancelled,
+    /// The marks contradict each other, or there is no memory. Nothing was read.
+    Build(BuildError),
+    /// No thread could be started. Nothing was read.
+    Thread(io::Error),
+}
+
+impl fmt::Display for PipeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.bytes;
+        match &self.failure {
+            PipeFailure::Source(error) => {
+                write!(
+                    f,
+                    "the source failed after {bytes} bytes were copied: {error}"
+                )
+            }
+            PipeFailure::SourcePanicked => {
+                write!(f, "the source panicked after {bytes} bytes were copied")
+            }
+            PipeFailure::Sink(error) => {
+                write!(
+                    f,
+                    "the sink failed after {bytes} bytes were copied: {error}"
+                )
+            }
+            PipeFailure::Cancelled => write!(f, "cancelled after {bytes} bytes were copied"),
+            PipeFailure::Build(error) => error.fmt(f),
+            PipeFailure::Thread(error) => {
+                write!(f, "no thread could be started for the source: {error}")
+            }
+        }
+    }
+}
+
+impl Error for PipeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.failure {
+            PipeFailure::Source(error) | PipeFailure::Sink(error) | PipeFailure::Thread(error) => {
+                error.source()
+            }
+            PipeFailure::Build(error) => error.source(),
+            PipeFailure::SourcePanicked | PipeFailure::Cancelled => None,
+        }
+    }
+}
+
+impl From<PipeError> for io::Error {
+    /// The kind is that of the end that failed.
+    fn from(error: PipeError) -> Self {
+        let kind = match &error.failure {
+            PipeFailure::Source(error) | PipeFailure::Sink(error) | PipeFailure::Thread(error) => {
+                error.kind()
+            }
+            PipeFailure::SourcePanicked => ErrorKind::UnexpectedEof,
+            // Not `Interrupted`, which asks for another try.
+            PipeFailure::Cancelled => ErrorKind::ConnectionAborted,
+            PipeFailure::Build(_) => ErrorKind::InvalidInput,
+        };
+        io::Error::new(kind, error)
+    }
+}
+
+impl fmt::Display for PipeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} bytes in {:.3} s; told to stop {} times, {} drains; the source waited {:.3} s, the sink {:.3} s; peak length {}",
+            self.bytes,
+            self.elapsed.as_secs_f64(),
+            self.times_told_to_stop,
+            self.drains,
+            self.source_waited.as_secs_f64(),
+            self.sink_waited.as_secs_f64(),
+            self.peak_len,
+        )
+    }
+}
+
+impl Default for Pipe<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'p> Pipe<'p> {
+    /// A pipe with a high-water mark of 256 KiB, and a low-water mark of half of it.
+    pub fn new() -> Self {
+        Self {
+            high_water_mark: 256 * 1024,
+            low_water_mark: None,
+            progress: None,
+            cancel: CancelHandle::new(),
+        }
+    }
+
+    /// The bytes between source and sink at which the source has to stop. Read and write are offered
+    /// half of that at a time.
+    pub fn high_water_mark(mut self, bytes: usize) -> Self {
+        self.high_water_mark = bytes;
+        self
+    }
+
+    /// The bytes at which the source may go on.
+    pub fn low_water_mark(mut self, bytes: usize) -> Self {
+        self.low_water_mark = Some(bytes);
+        self
+    }
+
+    /// Calls a function after each write of the sink, in its thread.
+    pub fn on_progress(mut self, call: impl FnMut(PipeProgress) + Send + 'p) -> Self {
+        self.progress = Some(Box::new(call));
+        self
+    }
+
+    /// A handle that stops the pipe from any thread.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        self.cancel.clone()
+    }
+
+    /// Copies everything, see [`pipe`]. The sink is flushed at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`PipeError`].
+    pub fn run(
+        self,
+        source: impl Read + Send + 'static,
+        mut sink: impl Write,
+    ) -> Result<PipeReport, PipeError> {
+        let Self {
+            mut progress,
+            cancel,
+            ..
+        } = self;
+        let builder = Builder::new().high_water_mark(self.high_water_mark);
+        let (producer, consumer) = match self.low_water_mark {
+            Some(low) => builder.low_water_mark(low).build::<u8>(),
+            None => builder.build(),
+        }
+        .map_err(|error| PipeFailure::Build(error).after(0))?;
+        cancel.attach(&producer.shared);
+
+        let monitor = producer.monitor();
+        let begin = Instant::now();
+        let thread = thread::Builder::new()
+            .name("highwater-source".into())
+            .spawn(move || fill(producer.into(), source))
+            .map_err(|error| PipeFailure::Thread(error).after(0))?;
+
+        let mut bytes = 0;
+        let mut consumer = ByteConsumer::from(consumer);
+        let mut sink_waited = Duration::ZERO;
+        let failure = loop {
+            if consumer.get_ref().cursor.items_seen() == 0 {
+                sink_waited += wait_for_data(&mut consumer);
+            }
+            match consumer.drain_to(&mut sink) {
+                Ok(0) => match flush(&mut sink) {
+                    Ok(()) => break None,
+                    Err(error) => break Some(PipeFailure::Sink(error)),
+                },
+                Ok(more) => {
+                    bytes += more as u64;
+                    if let Some(call) = &mut progress {
+                        let len = consumer.get_ref().len();
+                        call(PipeProgress { bytes, len });
+                    }
+                }
+                Err(DrainError::Sink(error)) => {
+                    // The thread notices when its source next gives something.
+                    consumer.cancel(error.to_string());
+                    return Err(PipeFailure::Sink(error).after(bytes));
+                }
+                // How the source ended is in the result of its thread.
+                Err(DrainError::Stream(ReadError::Aborted(_))) if cancel.is_cancelled() => {
+                    return Err(PipeFailure::Cancelled.after(bytes));
+                }
+                Err(DrainError::Stream(_)) => break None,
+            }
+        };
+        // It has ended, or is about to.
+        let source = thread.join();
+        if let Some(failure) = failure {
+            return Err(failure.after(bytes));
+        }
+        let source_waited = match source {
+            Ok(Ok(waited)) => waited,
+            Ok(Err(error)) => return Err(PipeFailure::Source(error).after(bytes)),
+            Err(_) => return Err(PipeFailure::SourcePanicked.after(bytes)),
+        };
+        let stats = monitor.stats();
+        Ok(PipeReport {
+            bytes,
+            elapsed: begin.elapsed(),
+            times_told_to_stop: stats.times_told_to_stop,
+            drains: stats.drains,
+            source_waited,
+            sink_waited,
+            peak_len: stats.peak_len,
+        })
+    }
+}
+
+impl PipeFailure {
+    fn after(self, bytes: u64) -> PipeError {
+        PipeError {
+            bytes,
+            failure: self,
+        }
+    }
+}
+
+impl fmt::Debug for Pipe<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipe")
+            .field("high_water_mark", &self.high_water_mark)
+            .field("low_water_mark", &self.low_water_mark)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The source's thread. Returns how long it waited.
+fn fill(mut producer: ByteProducer, mut source: impl Read) -> io::Result<Duration> {
+    let mut waited = Duration::ZERO;
+    loop {
+        if producer.get_ref().need_drain() {
+            let begin = Instant::now();
+            // A closed stream shows in the next line.
+            let _ = producer.get_mut().wait_drain();
+            waited += begin.elapsed();
+        }
+        match producer.fill_from(&mut source) {
+            Ok(0) => {
+                producer.end();
+                return Ok(waited);
+            }
+            Ok(_) => {}
+            Err(FillError::Source(error)) => {
+                producer.abort(error.to_string());
+                return Err(error);
+            }
+            // The sink knows why.
+            Err(FillError::Closed(_)) => return Ok(waited),
+        }
+    }
+}
+
+/// Waits, if nothing is there; what came, or that nothing will, shows when it is read.
+fn wait_for_data(consumer: &mut ByteConsumer) -> Duration {
+    let items = consumer.get_mut();
+    if let Err(TryReadError::Empty) = items.try_chunk_up_to(1).map(drop) {
+        let begin = Instant::now();
+        let _ = items.chunk_up_to(1).map(drop);
+        return begin.elapsed();
+    }
+    Duration::ZERO
+}
+
+fn flush(sink: &mut impl Write) -> io::Result<()> {
+    loop {
+        match sink.flush() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other,
+        }
+    }
+}
