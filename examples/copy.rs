@@ -1,11 +1,11 @@
-//! Copies a file through a channel: a reader thread fills it, the main thread drains it, and memory
-//! stays bounded however slow the writing side.
+//! Copies a file through a pipe: a thread reads, the main thread writes, and memory stays bounded however
+//! slow the writing side.
 //!
 //! `cargo run --release --example copy -- SRC DST [--high-water-mark BYTES] [--slow-consumer MS]`
 //!
-//! The channel is in three functions: [`fill`] is the reader thread, [`drain`] the writing side,
-//! [`copy`] joins the two. The rest is what a program that copies files owes its user: a copy that
-//! fails leaves nothing behind that looks like one.
+//! What the library does is in [`copy`]: a [`Pipe`] with a mark, a progress and a way to stop. The rest
+//! is what a program that copies files owes its user: a copy that fails leaves nothing behind that
+//! looks like one.
 
 // The minimum Rust version is the library's; what the example depends on needs more.
 #![allow(clippy::incompatible_msrv)]
@@ -13,7 +13,7 @@
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use bytesize::ByteSize;
 use clap::Parser;
-use highwater::{Builder, Bytes, Consumer, Monitor, Producer, ReadTimeoutError, Reason};
+use highwater::{Pipe, PipeFailure, PipeReport};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use std::{
     fmt,
@@ -21,25 +21,22 @@ use std::{
     io::{self, Read, Write},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        Arc,
+    },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tempfile::NamedTempFile;
 
-/// What the reader asks of the file at once, and so the greatest weight of an item.
-pub const PIECE: usize = 64 * 1024;
+/// A pipe with less than this would copy in drops.
+const LEAST_MARK: u64 = 4096;
 
-/// How often the writing side looks up from an empty channel, to see whether it was interrupted.
-const LOOK_UP: Duration = Duration::from_millis(100);
-
-/// Ctrl-C was pressed.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Copies a file through a channel with backpressure.
+/// Copies a file through a pipe with backpressure.
 ///
-/// One thread reads SRC, another writes DST. The channel between them tells the reader to stop when
-/// it holds too much, so that memory stays bounded however slow the writing side.
+/// One thread reads SRC, another writes DST. The pipe between them tells the reader to stop when it
+/// holds too much, so that memory stays bounded however slow the writing side.
 ///
 /// Without SRC and DST the program checks itself: it makes a file of 256 MiB in a temporary
 /// directory, copies it, and compares the two.
@@ -57,7 +54,7 @@ struct Options {
     /// written to
     #[arg(value_name = "DST")]
     target: Option<PathBuf>,
-    /// How much may wait to be written before the reader is told to stop: 0, 65536, 4MiB, ..
+    /// How much may wait to be written before the reader is told to stop: 65536, 64KiB, 4MiB, ..
     #[arg(long, value_name = "BYTES", default_value = "1MiB")]
     high_water_mark: ByteSize,
     /// Make the writing side slow: sleep so many milliseconds before each write
@@ -66,27 +63,31 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    match run(&options) {
+    match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("copy: {error:#}");
-            if INTERRUPTED.load(Ordering::Relaxed) {
-                ExitCode::from(130) // what a shell expects of a program that Ctrl-C ended
-            } else {
-                ExitCode::FAILURE
+            match error.downcast_ref::<Interrupted>() {
+                Some(_) => ExitCode::from(130), // what a shell expects of a program that Ctrl-C ended
+                None => ExitCode::FAILURE,
             }
         }
     }
 }
 
+/// Ctrl-C was pressed.
+#[derive(Debug)]
+struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
 fn run(options: &Options) -> Result<()> {
-    // The first Ctrl-C asks for an end that leaves no temporary file behind; the second insists.
-    ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })?;
     match (&options.source, &options.target) {
         (Some(source), Some(target)) => {
             let summary = copy(source, target, options)?;
@@ -97,163 +98,78 @@ fn run(options: &Options) -> Result<()> {
     }
 }
 
-// ---- The channel ------------------------------------------------------------------------------
+// ---- The pipe ---------------------------------------------------------------------------------
 
-/// Joins source, channel and target.
+/// Joins source, pipe and target.
 fn copy(source: &Path, target: &Path, options: &Options) -> Result<Summary> {
+    let mark = options.high_water_mark;
+    ensure!(
+        mark.0 >= LEAST_MARK,
+        "a high-water mark of {} bytes is too low: at least {LEAST_MARK}",
+        mark.0
+    );
     let Source {
         file,
         size,
         permissions,
     } = Source::open(source)?;
     let opened = Target::open(target, &file).with_context(|| in_words(target))?;
-
-    // It weighs what it holds, so the marks are bytes. The slots are as many as it takes to reach
-    // the high-water mark in full pieces.
-    let mark = usize::try_from(options.high_water_mark.0)?;
-    let slots = mark / PIECE + 1;
-    let (pieces_in, pieces_out) = Builder::new()
-        .weigh_by(Bytes)
-        .high_water_mark(mark)
-        .capacity(slots)
-        .build::<Vec<u8>>()?;
-    // A second channel, which counts items, brings written pieces back to be filled again. It has
-    // room for all there are: those in the slots, and one in the hands of either thread.
-    let (empty_in, empty_out) = Builder::new().capacity(slots + 2).build::<Vec<u8>>()?;
-
-    let monitor = pieces_in.monitor();
-    let bar = progress_bar(size, monitor.clone());
-    let begin = Instant::now();
-    let reader = thread::Builder::new()
-        .name("reader".into())
-        .spawn(move || fill(file, pieces_in, empty_out))
-        .context("cannot start the reader thread")?;
     let slow = Slow {
         file: opened.file(),
         pause: Duration::from_millis(options.slow_consumer),
     };
-    let drained = drain(pieces_out, empty_in, bar.wrap_write(slow), &INTERRUPTED);
+
+    let waiting = Arc::new(AtomicU64::new(0));
+    let bar = progress_bar(size, waiting.clone());
+    let pipe = Pipe::new()
+        .high_water_mark(usize::try_from(mark.0)?)
+        .on_progress(|progress| {
+            bar.set_position(progress.bytes);
+            waiting.store(progress.len as u64, Ordering::Relaxed);
+        });
+    // The first Ctrl-C asks for an end that leaves no temporary file behind; the second insists.
+    let handle = pipe.cancel_handle();
+    ctrlc::set_handler(move || {
+        if handle.is_cancelled() {
+            std::process::exit(130);
+        }
+        handle.cancel();
+    })?;
+    let copied = pipe.run(file, slow);
     bar.finish_and_clear();
 
-    // Whatever went wrong, the reader knows of it by now, and is done with a file in no time. From a
-    // pipe no other byte may ever come: a reader that sleeps there ends with the process.
-    if drained.is_ok() || size.is_some() {
-        // Its panic has been told already, by what `drain` found at the end of the channel.
-        let _ = reader.join();
-    }
-    drained.map_err(|failure| match failure {
-        Failure::Reading(reason) => anyhow!("{}: {reason}", in_words(source)),
-        Failure::Writing(error) => anyhow!("{}: {error}", in_words(target)),
-        other => anyhow!("{}: {other}", in_words(source)),
+    let report = copied.map_err(|error| match error.failure {
+        PipeFailure::Source(cause) => anyhow!("{}: {cause}", in_words(source)),
+        PipeFailure::Sink(cause) => anyhow!("{}: {cause}", in_words(target)),
+        PipeFailure::Cancelled => anyhow!(Interrupted).context(in_words(source)),
+        _ => anyhow!("{}: {error}", in_words(source)),
     })?;
+    // All that was read was written: only now is it a copy.
     opened
         .complete(permissions)
         .with_context(|| in_words(target))?;
-    Ok(Summary::new(begin.elapsed(), &monitor))
-}
-
-/// The reader thread: goes as fast as it can, and sleeps when it is told to stop.
-///
-/// A panic in here drops the producer without an `end`, which the other side cannot take for one.
-pub fn fill(
-    mut source: impl Read,
-    mut pieces: Producer<Vec<u8>, Bytes>,
-    mut empty: Consumer<Vec<u8>>,
-) {
-    loop {
-        // Take what has come back; a new piece is only made until enough of them are under way.
-        let mut piece = empty
-            .try_read()
-            .unwrap_or_else(|_| Vec::with_capacity(PIECE));
-        // Always filled up, also from a pipe that gives a few bytes at a time: then what the
-        // channel weighs is what it takes of memory.
-        match source.by_ref().take(PIECE as u64).read_to_end(&mut piece) {
-            Ok(0) => {
-                pieces.end(); // we need not wait until everything is written: `drain` does
-                return;
-            }
-            Ok(_) => {
-                // This is all there is to backpressure: `write` sleeps until drain.
-                if pieces.write(piece).is_err() {
-                    return; // the writing side has given up, and says why itself
-                }
-            }
-            Err(error) => return pieces.abort(error),
-        }
-    }
-}
-
-/// The writing side: takes one piece after the other, until the clean end or the first failure.
-pub fn drain(
-    mut pieces: Consumer<Vec<u8>, Bytes>,
-    mut empty: Producer<Vec<u8>>,
-    mut target: impl Write,
-    interrupted: &AtomicBool,
-) -> Result<(), Failure> {
-    loop {
-        if interrupted.load(Ordering::Relaxed) {
-            pieces.cancel("interrupted");
-            return Err(Failure::Interrupted);
-        }
-        let mut piece = match pieces.read_timeout(LOOK_UP) {
-            Ok(piece) => piece,
-            Err(ReadTimeoutError::Timeout) => continue,
-            // The reader has said that this was all; nothing else makes a copy complete.
-            Err(ReadTimeoutError::Ended) => return target.flush().map_err(Failure::Writing),
-            Err(ReadTimeoutError::Abandoned) => return Err(Failure::ReaderDied),
-            Err(ReadTimeoutError::Aborted(reason)) => return Err(Failure::Reading(reason)),
-        };
-        if let Err(error) = target.write_all(&piece) {
-            // Wakes the reader if it sleeps; its next write, or the one it is in, is refused.
-            pieces.cancel(error.to_string());
-            return Err(Failure::Writing(error));
-        }
-        piece.clear();
-        // There is room for all. And if the reader is gone, nobody needs it any more.
-        let _ = empty.try_write(piece);
-    }
-}
-
-/// Why a copy is not complete.
-#[derive(Debug)]
-pub enum Failure {
-    /// The source gave an error: the reader aborted.
-    Reading(Reason),
-    /// The reader was gone without an end or an abort: a panic.
-    ReaderDied,
-    /// The target gave an error.
-    Writing(io::Error),
-    /// Ctrl-C.
-    Interrupted,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Reading(reason) => reason.fmt(f),
-            Self::ReaderDied => f.write_str("the thread that reads it died before the end"),
-            Self::Writing(error) => error.fmt(f),
-            Self::Interrupted => f.write_str("interrupted"),
-        }
-    }
+    Ok(Summary {
+        report,
+        mark,
+        memory: peak_memory(),
+    })
 }
 
 // ---- What it shows ----------------------------------------------------------------------------
 
-/// Drawn by a thread of its own, ten times a second, which looks at the channel through a monitor.
-/// Nothing is drawn if stderr is no terminal.
-fn progress_bar(size: Option<u64>, monitor: Monitor) -> ProgressBar {
+/// Drawn by a thread of its own, ten times a second. Nothing is drawn if stderr is no terminal.
+fn progress_bar(size: Option<u64>, waiting: Arc<AtomicU64>) -> ProgressBar {
     let waiting = move |_: &ProgressState, w: &mut dyn fmt::Write| {
-        let _ = write!(w, "{}", ByteSize(monitor.len() as u64));
+        let _ = write!(w, "{}", ByteSize(waiting.load(Ordering::Relaxed)));
     };
     let (bar, template) = match size {
         Some(size) => (
             ProgressBar::new(size),
-            "{bar:30} {binary_bytes}/{binary_total_bytes}, {binary_bytes_per_sec}, {waiting} in the channel",
+            "{bar:30} {binary_bytes}/{binary_total_bytes}, {binary_bytes_per_sec}, {waiting} in the pipe",
         ),
         None => (
             ProgressBar::no_length(),
-            "{spinner} {binary_bytes}, {binary_bytes_per_sec}, {waiting} in the channel",
+            "{spinner} {binary_bytes}, {binary_bytes_per_sec}, {waiting} in the pipe",
         ),
     };
     let style = ProgressStyle::with_template(template)
@@ -266,53 +182,37 @@ fn progress_bar(size: Option<u64>, monitor: Monitor) -> ProgressBar {
 
 /// How it went.
 struct Summary {
-    time: Duration,
-    bytes: u64,
-    high_water_mark: u64,
-    peak: u64,
-    times_told_to_stop: usize,
-    drains: usize,
-    peak_memory: Option<ByteSize>,
-}
-
-impl Summary {
-    /// The monitor outlives both ends, so this can be asked when all is done.
-    fn new(time: Duration, monitor: &Monitor) -> Self {
-        let stats = monitor.stats();
-        Self {
-            time,
-            bytes: stats.weight_written as u64,
-            high_water_mark: monitor.high_water_mark() as u64,
-            peak: stats.peak_len as u64,
-            times_told_to_stop: stats.times_told_to_stop,
-            drains: stats.drains,
-            peak_memory: peak_memory(),
-        }
-    }
+    report: PipeReport,
+    mark: ByteSize,
+    memory: Option<ByteSize>,
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.time.as_secs_f64();
-        let rate = ByteSize((self.bytes as f64 / seconds) as u64);
-        let (size, peak, mark) = (
-            ByteSize(self.bytes),
-            ByteSize(self.peak),
-            ByteSize(self.high_water_mark),
-        );
-        writeln!(f, "copied       {size} ({} bytes)", self.bytes)?;
+        let report = &self.report;
+        let (size, peak) = (ByteSize(report.bytes), ByteSize(report.peak_len as u64));
+        let seconds = report.elapsed.as_secs_f64();
+        let rate = ByteSize((report.bytes as f64 / seconds) as u64);
+        let (reader, writer) = (report.source_waited, report.sink_waited);
+        writeln!(f, "copied       {size} ({} bytes)", report.bytes)?;
         writeln!(f, "time         {seconds:.3} s, {rate}/s")?;
         writeln!(
             f,
-            "told to stop {} times, {} drains",
-            self.times_told_to_stop, self.drains
+            "waited       the reader {:.3} s, the writer {:.3} s",
+            reader.as_secs_f64(),
+            writer.as_secs_f64()
         )?;
         writeln!(
             f,
-            "peak length  {peak} ({} bytes), high-water mark {mark}",
-            self.peak
+            "told to stop {} times, {} drains",
+            report.times_told_to_stop, report.drains
         )?;
-        match self.peak_memory {
+        writeln!(
+            f,
+            "peak length  {peak} ({} bytes), high-water mark {}",
+            report.peak_len, self.mark
+        )?;
+        match self.memory {
             Some(memory) => write!(f, "peak memory  {memory} resident"),
             None => write!(f, "peak memory  not known on this system"),
         }
@@ -481,12 +381,13 @@ fn check_myself(options: &Options) -> Result<()> {
 /// Byte for byte.
 fn are_equal(one: &Path, other: &Path) -> io::Result<bool> {
     let (one, other) = (File::open(one)?, File::open(other)?);
+    const PIECE: u64 = 64 * 1024;
     let (mut left, mut right) = (Vec::new(), Vec::new());
     loop {
         left.clear();
         right.clear();
-        (&one).take(PIECE as u64).read_to_end(&mut left)?;
-        (&other).take(PIECE as u64).read_to_end(&mut right)?;
+        (&one).take(PIECE).read_to_end(&mut left)?;
+        (&other).take(PIECE).read_to_end(&mut right)?;
         if left != right {
             return Ok(false);
         }
