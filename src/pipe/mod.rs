@@ -9,7 +9,7 @@ pub use items::{pipe_items, Pipeline, PipelineError, PipelineFailure, PipelineRe
 
 use crate::{
     error::{BuildError, DrainError, FillError, ReadError, TryReadError},
-    Builder, ByteConsumer, ByteProducer,
+    Builder, ByteConsumer, ByteProducer, Monitor,
 };
 use std::{
     error::Error,
@@ -63,6 +63,7 @@ pub fn pipe(source: impl Read + Send + 'static, sink: impl Write) -> Result<Pipe
 pub struct Pipe<'p> {
     high_water_mark: usize,
     low_water_mark: Option<usize>,
+    start: Option<Box<dyn FnOnce(Monitor) + Send + 'p>>,
     progress: Option<Box<dyn FnMut(PipeProgress) + Send + 'p>>,
     cancel: CancelHandle,
 }
@@ -208,6 +209,7 @@ impl<'p> Pipe<'p> {
         Self {
             high_water_mark: 256 * 1024,
             low_water_mark: None,
+            start: None,
             progress: None,
             cancel: CancelHandle::new(),
         }
@@ -223,6 +225,13 @@ impl<'p> Pipe<'p> {
     /// The bytes at which the source may go on.
     pub fn low_water_mark(mut self, bytes: usize) -> Self {
         self.low_water_mark = Some(bytes);
+        self
+    }
+
+    /// Calls a function when everything is set up, in the thread of the sink, with a [`Monitor`] of the
+    /// channel: for whoever wants to see the length also while nothing moves.
+    pub fn on_start(mut self, call: impl FnOnce(Monitor) + Send + 'p) -> Self {
+        self.start = Some(Box::new(call));
         self
     }
 
@@ -248,6 +257,7 @@ impl<'p> Pipe<'p> {
         mut sink: impl Write,
     ) -> Result<PipeReport, PipeError> {
         let Self {
+            start,
             mut progress,
             cancel,
             ..
@@ -261,6 +271,9 @@ impl<'p> Pipe<'p> {
         cancel.attach(&producer.shared);
 
         let monitor = producer.monitor();
+        if let Some(call) = start {
+            call(monitor.clone());
+        }
         let begin = Instant::now();
         let thread = thread::Builder::new()
             .name("highwater-source".into())
