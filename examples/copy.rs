@@ -57,6 +57,10 @@ struct Options {
     /// How much may wait to be written before the reader is told to stop: 65536, 64KiB, 4MiB, ..
     #[arg(long, value_name = "BYTES", default_value = "1MiB")]
     high_water_mark: ByteSize,
+    /// Do not wait until the copy is on the disk, as `cp` does not: after a crash of the machine there
+    /// may be a file of that name without all of the bytes
+    #[arg(long)]
+    no_sync: bool,
     /// Make the writing side slow: sleep so many milliseconds before each write
     #[arg(long, value_name = "MS", default_value_t = 0)]
     slow_consumer: u64,
@@ -146,7 +150,7 @@ fn copy(source: &Path, target: &Path, options: &Options) -> Result<Summary> {
     })?;
     // All that was read was written: only now is it a copy.
     opened
-        .complete(permissions)
+        .complete(permissions, !options.no_sync)
         .with_context(|| in_words(target))?;
     Ok(Summary {
         report,
@@ -309,10 +313,12 @@ impl Target {
 
     /// Only now is there a copy of that name. On the disk before, or a crash of the machine could
     /// leave the name without the bytes.
-    fn complete(self, permissions: Permissions) -> Result<()> {
+    fn complete(self, permissions: Permissions, sync: bool) -> Result<()> {
         if let Self::Beside(file, path) = self {
             file.as_file().set_permissions(permissions)?;
-            file.as_file().sync_all()?;
+            if sync {
+                file.as_file().sync_all()?;
+            }
             file.persist(path)?;
         }
         Ok(())

@@ -1,4 +1,7 @@
-//! The contestants, and the race: one item at a time from one pinned thread to another.
+//! The contestants, and the race: one item at a time from one pinned thread to another. Byte streams
+//! are in [`bytes`].
+
+pub mod bytes;
 
 use crossbeam_channel as crossbeam;
 use highwater::{Builder, Flow, TryWriteError};
@@ -176,9 +179,41 @@ impl Receive1 for crossbeam::Receiver<u64> {
     }
 }
 
-/// The time from when both threads are ready until the last item is received. Both ends live until
-/// then, so that taking the channel down is not measured.
-fn race(mut sender: impl Send1, mut receiver: impl Receive1, items: u64) -> Duration {
+/// The time from when both threads are ready until the last item is received.
+fn race(
+    mut sender: impl Send1 + 'static,
+    mut receiver: impl Receive1 + 'static,
+    items: u64,
+) -> Duration {
+    race_ends(
+        move |()| {
+            for item in 0..items {
+                sender.send(item);
+            }
+            Box::new(sender)
+        },
+        move |begin| {
+            let mut sum = 0_u64;
+            for _ in 0..items {
+                sum = sum.wrapping_add(receiver.receive());
+            }
+            let elapsed = begin.elapsed();
+            assert_eq!(sum, items * (items - 1) / 2, "an item was lost or changed");
+            (elapsed, Box::new(receiver))
+        },
+    )
+}
+
+/// Something that is kept until the race is over.
+trait Kept: Send {}
+impl<T: Send> Kept for T {}
+
+/// Runs the two ends on a processor each, from the moment at which both are ready. What they return is
+/// kept until both are through, so that taking a channel down is not measured.
+fn race_ends(
+    send: impl FnOnce(()) -> Box<dyn Kept> + Send,
+    receive: impl FnOnce(Instant) -> (Duration, Box<dyn Kept>) + Send,
+) -> Duration {
     let (start, end) = (&Barrier::new(2), &Barrier::new(2));
     thread::scope(|scope| {
         // Moved: each end lies on the stack of its own thread, and shares no cache line with the
@@ -186,22 +221,16 @@ fn race(mut sender: impl Send1, mut receiver: impl Receive1, items: u64) -> Dura
         scope.spawn(move || {
             pin(0);
             start.wait();
-            for item in 0..items {
-                sender.send(item);
-            }
+            let kept = send(());
             end.wait();
+            drop(kept);
         });
         let receiving = scope.spawn(move || {
             pin(1);
             start.wait();
-            let begin = Instant::now();
-            let mut sum = 0_u64;
-            for _ in 0..items {
-                sum = sum.wrapping_add(receiver.receive());
-            }
-            let elapsed = begin.elapsed();
+            let (elapsed, kept) = receive(Instant::now());
             end.wait();
-            assert_eq!(sum, items * (items - 1) / 2, "an item was lost or changed");
+            drop(kept);
             elapsed
         });
         receiving.join().expect("the receiver does not panic")
