@@ -53,6 +53,46 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     }
 }
 
+#[cfg(feature = "std")]
+impl<T, W: Weigh<T>> Producer<T, W> {
+    /// Writes all items of an iterator; sleeps whenever *need drain* is set. As [`Extend`] does it for
+    /// collections, but here the consumer may go.
+    ///
+    /// They are published many at a time: when the producer has to wait, every 64 items, and at the end.
+    /// For an iterator that takes its time over each item, write them one by one.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] with the item that was refused, if the consumer takes no more. What comes after it
+    /// is still in the iterator, if that was passed as `&mut`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::thread;
+    ///
+    /// let (mut producer, consumer) = highwater::channel(64);
+    /// let adder = thread::spawn(move || consumer.into_iter().sum::<Result<u64, _>>());
+    /// producer.write_iter(0..1000)?;
+    /// producer.end();
+    /// assert_eq!(adder.join().unwrap()?, 499_500);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn write_iter(&mut self, items: impl IntoIterator<Item = T>) -> Result<(), WriteError<T>> {
+        /// A consumer that waits is not to wait for long.
+        const AT_ONCE: usize = 64;
+
+        let mut batch = self.batch();
+        for (number, item) in items.into_iter().enumerate() {
+            batch.write(item)?;
+            if number % AT_ONCE == AT_ONCE - 1 {
+                batch.flush();
+            }
+        }
+        Ok(())
+    }
+}
+
 impl<T, W: Weigh<T>> Batch<'_, T, W> {
     /// As [`Producer::try_write`], but holds the item back.
     ///

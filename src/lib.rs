@@ -81,6 +81,27 @@
 //! Linux no fence either ([`barrier`] says how, and how to have it otherwise); but for the one for
 //! which the other side sleeps: it pays for the wake-up.
 //!
+//! # Many items at once
+//!
+//! | | at once | sleeps | |
+//! |---|---|---|---|
+//! | room in the ring, filled and committed as one | [`try_reserve`](Producer::try_reserve) | [`reserve`](Producer::reserve) | [`WriteChunk`] |
+//! | items where they lie, let go as one | [`try_chunk`](Consumer::try_chunk), [`try_chunk_up_to`](Consumer::try_chunk_up_to) | [`chunk`](Consumer::chunk), [`chunk_up_to`](Consumer::chunk_up_to) | [`ReadChunk`] |
+//! | slices of items that can be copied: some of it | [`try_write_slice`](Producer::try_write_slice), [`try_read_slice`](Consumer::try_read_slice) | [`write_slice`](Producer::write_slice), [`read_slice`](Consumer::read_slice) | |
+//! | all of it | | [`write_all`](Producer::write_all), [`read_exact`](Consumer::read_exact) | |
+//! | single writes, published together (Node's `cork`) | [`batch`](Producer::batch) | [`batch`](Producer::batch), [`write_iter`](Producer::write_iter) | [`Batch`] |
+//!
+//! Each is one publication, and at most one wake-up. A chunk that is dropped loses nothing: what was
+//! put in and not committed is dropped, what was not taken out stays. One that is forgotten
+//! ([`core::mem::forget`]) may leak, and hands nothing out twice.
+//!
+//! # Bytes and pipes
+//!
+//! [`bytes`] makes ends that are [`Read`](std::io::Read), [`BufRead`](std::io::BufRead) and
+//! [`Write`](std::io::Write), and can be filled from a source and drained to a sink without another copy.
+//! [`pipe`] does the whole job: a source and a sink that work at the same time, with bounded memory, a
+//! progress, and a way to stop. [`pipe_items`] and [`Pipeline`] do it for items, in any number of stages.
+//!
 //! # Ends
 //!
 //! | what happened | the consumer | the producer |
