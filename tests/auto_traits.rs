@@ -4,9 +4,11 @@
 
 use highwater::{
     barrier::{Mode, TooLate},
-    BuildError, Builder, Bytes, Consumer, Finish, Flow, IntoIter, Items, Iter, MarkError, Monitor,
-    Producer, ReadError, ReadTimeoutError, Reason, State, Stats, TryIter, TryReadError,
-    TryWriteError, WaitError, WaitTimeoutError, WriteError, WriteTimeoutError,
+    Batch, BuildError, Builder, ByteConsumer, ByteProducer, Bytes, CancelHandle, Consumer, Finish,
+    Flow, IntoIter, Items, Iter, MarkError, Monitor, NonBlocking, Pipe, PipeError, Pipeline,
+    PipelineError, Producer, ReadChunk, ReadChunkIter, ReadError, ReadTimeoutError, Reason, State,
+    Stats, TryIter, TryReadError, TryWriteError, WaitError, WaitTimeoutError, WriteChunk,
+    WriteError, WriteTimeoutError,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use std::{
@@ -54,6 +56,41 @@ mod an_end_may_go_to_another_thread_if_its_items_may {
     assert_not_impl_any!(IntoIter<Neither>: Send);
     assert_not_impl_any!(Iter<'static, Neither>: Send);
     assert_not_impl_any!(TryIter<'static, Neither>: Send);
+}
+
+mod a_chunk_lends_its_items_out_and_may_be_shared_if_they_may {
+    use super::*;
+    assert_impl_all!(ReadChunk<'static, u8>: Send, Sync);
+    assert_impl_all!(WriteChunk<'static, u8>: Send);
+    assert_impl_all!(ReadChunk<'static, OnlySend>: Send);
+    assert_impl_all!(WriteChunk<'static, OnlySend>: Send);
+    assert_impl_all!(Batch<'static, OnlySend>: Send);
+    assert_impl_all!(ReadChunkIter<'static, OnlySend>: Send);
+    // `as_slices` by a shared chunk would share the items.
+    assert_not_impl_any!(ReadChunk<'static, OnlySend>: Sync);
+    assert_not_impl_any!(ReadChunkIter<'static, OnlySend>: Sync);
+    assert_not_impl_any!(WriteChunk<'static, u8>: Sync);
+    assert_not_impl_any!(Batch<'static, u8>: Sync, Clone);
+    assert_not_impl_any!(ReadChunk<'static, Neither>: Send, Sync);
+    assert_not_impl_any!(WriteChunk<'static, Neither>: Send, Sync);
+    assert_not_impl_any!(ReadChunk<'static, OnlySync>: Send);
+    assert_not_impl_any!(WriteChunk<'static, OnlySync>: Send);
+    assert_not_impl_any!(ReadChunk<'static, u8>: Clone);
+    assert_not_impl_any!(WriteChunk<'static, u8>: Clone);
+}
+
+mod byte_streams_and_pipes_go_to_another_thread {
+    use super::*;
+    assert_impl_all!(ByteProducer: Send);
+    assert_impl_all!(ByteConsumer: Send);
+    assert_not_impl_any!(ByteProducer: Sync, Clone);
+    assert_not_impl_any!(ByteConsumer: Sync, Clone);
+    assert_impl_all!(NonBlocking<ByteProducer>: Send);
+    assert_impl_all!(Pipe<'static>: Send);
+    assert_impl_all!(Pipeline<u8>: Send);
+    assert_impl_all!(CancelHandle: Send, Sync, Clone);
+    assert_impl_all!(PipeError: Send, Sync, std::error::Error);
+    assert_impl_all!(PipelineError: Send, Sync, std::error::Error);
 }
 
 mod a_producer_carries_its_weight_function_and_a_consumer_does_not {

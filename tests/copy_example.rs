@@ -4,9 +4,10 @@
 #![allow(clippy::incompatible_msrv)]
 
 mod common;
+#[path = "common/process.rs"]
+mod process;
 
 use common::{eventually, Random, LONG};
-use escargot::CargoBuild;
 use rustix::{
     fs::{mkfifoat, CWD},
     process::{kill_process, Pid, Signal},
@@ -78,20 +79,9 @@ fn noise(size: usize) -> Vec<u8> {
     bytes
 }
 
-/// The example, built with the features of this test.
 fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let mut build = CargoBuild::new()
-            .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-            .example("copy")
-            .current_release();
-        if !cfg!(feature = "membarrier") {
-            build = build.no_default_features().features("std");
-        }
-        let built = build.run().expect("the example builds");
-        built.path().to_owned()
-    })
+    PROGRAM.get_or_init(|| process::example("copy"))
 }
 
 /// What has become of it.

@@ -597,7 +597,7 @@ fn slices<T: Item + Copy + Default>(
                         let ids = ids.iter().take(written).map(|id| (*id, 1));
                         bench.model.queue.extend(ids);
                         bench.model.refused = None;
-                        bench.model.judge();
+                        let _ = bench.model.judge();
                     }
                 }
                 Err(error) => {

@@ -5,13 +5,13 @@
 #![allow(clippy::incompatible_msrv)]
 
 mod common;
+#[path = "common/process.rs"]
+mod process;
 
 use common::{deadline, eventually, Random};
-use escargot::CargoBuild;
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
         atomic::{AtomicU64, Ordering},
@@ -23,18 +23,6 @@ use std::{
 
 const MIB: u64 = 1024 * 1024;
 
-fn program(name: &str) -> PathBuf {
-    let mut build = CargoBuild::new()
-        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-        .example(name)
-        .current_release();
-    if !cfg!(feature = "membarrier") {
-        build = build.no_default_features().features("std");
-    }
-    let built = build.run().expect("the example builds");
-    built.path().to_owned()
-}
-
 /// A relay that runs, and ends with the test.
 struct Relay {
     process: Child,
@@ -43,7 +31,7 @@ struct Relay {
 
 impl Relay {
     fn to(target: SocketAddr) -> Self {
-        let mut process = Command::new(program("tcp_relay"))
+        let mut process = Command::new(process::example("tcp_relay"))
             .args(["127.0.0.1:0", &target.to_string()])
             .stdout(Stdio::piped())
             .spawn()
@@ -173,7 +161,7 @@ fn a_target_that_is_not_there_ends_the_connection() {
 #[test]
 fn a_log_accounts_for_each_line_whether_it_drops_or_waits() {
     deadline(|| {
-        let log_writer = program("log_writer");
+        let log_writer = process::example("log_writer");
         for (policy, slow_disk) in [("drop", "0"), ("drop", "3"), ("wait", "0"), ("wait", "1")] {
             let output = Command::new(&log_writer)
                 .args(["--lines", "50000", "--buffer", "64KiB"])

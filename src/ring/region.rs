@@ -9,13 +9,15 @@ use super::{
     slots::Halves,
 };
 use crate::weigh::{Items, Weigh};
-use core::mem::MaybeUninit;
+use core::{marker::PhantomData, mem::MaybeUninit};
 
 /// Free slots from `tail` on; the first `filled` of them hold items.
 pub(crate) struct WriteRegion<'a, T> {
     cursor: &'a mut WriteCursor<T, Items>,
     slots: usize,
     filled: usize,
+    /// To be shared between threads only if the items may be: a cursor alone would be.
+    items: PhantomData<&'a mut [T]>,
 }
 
 impl<'a, T> WriteRegion<'a, T> {
@@ -28,6 +30,7 @@ impl<'a, T> WriteRegion<'a, T> {
             cursor,
             slots: slots.min(free),
             filled: 0,
+            items: PhantomData,
         }
     }
 
@@ -173,6 +176,8 @@ pub(crate) struct ReadRegion<'a, T, W: Weigh<T>> {
     /// What the cursor knew of the other side: it forgets that with the first item that leaves, as
     /// nothing may overtake on the fast path until the slots are given back.
     tail_seen: usize,
+    /// As of a `WriteRegion`: `as_slices` lends the items out by `&self`.
+    lent: PhantomData<&'a mut [T]>,
 }
 
 impl<'a, T, W: Weigh<T>> ReadRegion<'a, T, W> {
@@ -183,6 +188,7 @@ impl<'a, T, W: Weigh<T>> ReadRegion<'a, T, W> {
             cursor,
             items: items.min(there),
             tail_seen,
+            lent: PhantomData,
         }
     }
 

@@ -1,8 +1,11 @@
-//! A test that needs a process of its own: it runs this very test binary again.
+//! Other processes: a test that needs one of its own runs this very test binary again; and the examples
+//! as programs.
 #![allow(dead_code)]
 
+use escargot::CargoBuild;
 use std::{
     env,
+    path::PathBuf,
     process::{Command, Output},
 };
 
@@ -40,4 +43,17 @@ pub fn alone(test: &str, body: impl FnOnce()) {
     } else {
         run(test);
     }
+}
+
+/// An example, built with the features of this test.
+pub fn example(name: &str) -> PathBuf {
+    let mut build = CargoBuild::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .example(name)
+        .current_release();
+    if !cfg!(feature = "membarrier") {
+        build = build.no_default_features().features("std");
+    }
+    let built = build.run().expect("the example builds");
+    built.path().to_owned()
 }
