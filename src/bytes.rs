@@ -3,7 +3,7 @@
 
 use crate::{
     chunk::WriteChunk,
-    error::{DrainError, FillError, ReadError, ReserveError},
+    error::{DrainError, FillError, ReadError, TryReserveError, TryWriteError, WaitError},
     Consumer, Finish, Monitor, Producer, Reason,
 };
 use std::{
@@ -117,9 +117,8 @@ impl ByteProducer {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn fill_from(&mut self, source: &mut (impl Read + ?Sized)) -> Result<usize, FillError> {
-        let mut chunk = self
-            .room((self.items.capacity() + 1) / 2)
-            .map_err(FillError::Closed)?;
+        let half = (self.items.capacity() + 1) / 2;
+        let mut chunk = self.items.room_to_mark(half).map_err(FillError::Closed)?;
         chunk.fill_with_anything();
         let (first, second) = chunk.as_mut_slices();
         let offered = first.len() + second.len();
@@ -135,16 +134,6 @@ impl ByteProducer {
         // Obeyed by the next call.
         let _ = chunk.commit_first(came);
         Ok(came)
-    }
-
-    /// Room up to the mark, at most for so many bytes, at least for one.
-    fn room(&mut self, wanted: usize) -> Result<WriteChunk<'_, u8>, crate::WaitError> {
-        let wanted = wanted.min(self.items.cursor.room_to_mark(wanted));
-        match self.items.reserve_up_to(wanted) {
-            Ok(chunk) => Ok(chunk),
-            Err(ReserveError::Closed(error)) => Err(error),
-            Err(_) => unreachable!("there was no deadline, and one slot is never too many"),
-        }
     }
 }
 
@@ -162,7 +151,7 @@ impl Write for ByteProducer {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match total(slices) {
             0 => Ok(0),
-            wanted => Ok(write_slices(self.room(wanted)?, slices)),
+            wanted => Ok(write_slices(self.items.room_to_mark(wanted)?, slices)),
         }
     }
 
@@ -288,7 +277,7 @@ impl BufRead for ByteConsumer {
     ///
     /// If `count` is more than `fill_buf` gave.
     fn consume(&mut self, count: usize) {
-        self.items.seen_chunk(count).consume(count);
+        self.items.consume_lent(count);
     }
 }
 
@@ -343,18 +332,24 @@ impl<E> NonBlocking<E> {
 
 impl<E: std::borrow::BorrowMut<ByteProducer>> Write for NonBlocking<E> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(self.end.borrow_mut().items.try_write_slice(bytes)?)
+        let items = &mut self.end.borrow_mut().items;
+        match items.try_write_slice(bytes) {
+            Err(TryWriteError::Closed(())) => Err(closed(items)),
+            other => Ok(other?),
+        }
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match total(slices) {
             0 => Ok(0),
             wanted => {
-                let producer = self.end.borrow_mut();
-                Ok(write_slices(
-                    producer.items.try_reserve_up_to(wanted)?,
-                    slices,
-                ))
+                let items = &mut self.end.borrow_mut().items;
+                match items.try_reserve_up_to(wanted) {
+                    Ok(chunk) => return Ok(write_slices(chunk, slices)),
+                    Err(TryReserveError::Closed) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                Err(closed(items))
             }
         }
     }
@@ -396,6 +391,12 @@ impl<E: std::borrow::BorrowMut<ByteConsumer>> BufRead for NonBlocking<E> {
     fn consume(&mut self, count: usize) {
         self.end.borrow_mut().consume(count);
     }
+}
+
+/// Why a producer is refused, as a blocking write says it.
+fn closed(items: &Producer<u8>) -> io::Error {
+    let reason = items.cancel_reason();
+    WaitError { reason }.into()
 }
 
 fn total(slices: &[IoSlice<'_>]) -> usize {

@@ -13,7 +13,7 @@ use core::{fmt, mem::MaybeUninit};
 
 #[cfg(feature = "std")]
 use crate::{
-    error::{ChunkError, ReadError, ReadTimeoutError, ReserveError},
+    error::{ChunkError, ReadError, ReadTimeoutError, ReserveError, WaitError},
     sync::{Deadline, Instant},
 };
 #[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
@@ -358,6 +358,20 @@ impl<T> Producer<T> {
         self.reserve_when_drained(slots, Least::One, &Deadline::after(timeout))
     }
 
+    /// Room for at most so many items, up to and with the one that reaches the high-water mark; while
+    /// *need drain* is set, sleeps.
+    pub(crate) fn room_to_mark(&mut self, wanted: usize) -> Result<WriteChunk<'_, T>, WaitError> {
+        // First, or what there is room for is what there was before the sleep.
+        self.wait_drain()?;
+        let wanted = wanted.min(self.capacity());
+        let room = self.cursor.room_to_mark(wanted);
+        match self.reserve_up_to(wanted.min(room)) {
+            Ok(chunk) => Ok(chunk),
+            Err(ReserveError::Closed(error)) => Err(error),
+            Err(_) => unreachable!("there was no deadline, and one slot is never too many"),
+        }
+    }
+
     fn reserve_when_drained(
         &mut self,
         slots: usize,
@@ -691,15 +705,15 @@ impl ReadChunk<'_, u8> {
 
 #[cfg(feature = "std")]
 impl Consumer<u8> {
-    /// The first `count` of the items that we know of.
+    /// Consumes the first `count` of the items that were lent out, as far as the edge of the memory.
     ///
     /// # Panics
     ///
     /// If there are not so many.
-    pub(crate) fn seen_chunk(&mut self, count: usize) -> ReadChunk<'_, u8> {
-        let chunk = self.chunk_of(count);
-        assert_eq!(chunk.len(), count, "more is consumed than there was");
-        chunk
+    pub(crate) fn consume_lent(&mut self, count: usize) {
+        let lent = self.cursor.as_slices().0.len();
+        assert!(count <= lent, "{count} bytes are consumed of {lent}");
+        self.chunk_of(count).consume(count);
     }
 }
 

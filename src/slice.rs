@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[cfg(feature = "std")]
-use crate::error::{ReadError, ReadExactError, ReserveError, WaitError, WriteAllError};
+use crate::error::{ReadError, ReadExactError, WaitError, WriteAllError};
 
 /// # Slices
 ///
@@ -42,6 +42,9 @@ impl<T: Copy> Producer<T> {
     /// ```
     #[inline]
     pub fn try_write_slice(&mut self, items: &[T]) -> Result<usize, TryWriteError<()>> {
+        if items.is_empty() {
+            return Ok(0);
+        }
         let mut chunk = match self.try_reserve_up_to(items.len()) {
             Ok(chunk) => chunk,
             Err(TryReserveError::Closed) => return Err(TryWriteError::Closed(())),
@@ -66,13 +69,7 @@ impl<T: Copy> Producer<T> {
         if items.is_empty() {
             return Ok(0);
         }
-        let upto = items.len().min(self.capacity());
-        let room = self.cursor.room_to_mark(upto);
-        let mut chunk = match self.reserve_up_to(upto.min(room)) {
-            Ok(chunk) => chunk,
-            Err(ReserveError::Closed(error)) => return Err(error),
-            Err(_) => unreachable!("there was no deadline, and one slot is never too many"),
-        };
+        let mut chunk = self.room_to_mark(items.len())?;
         let written = chunk.fill_from_slice(items);
         // Obeyed by the next call.
         let _ = chunk.commit();
@@ -122,6 +119,9 @@ impl<T: Copy> Consumer<T> {
     /// [`TryReadError`] if there is none, as of [`try_read`](Self::try_read).
     #[inline]
     pub fn try_read_slice(&mut self, items: &mut [T]) -> Result<usize, TryReadError> {
+        if items.is_empty() {
+            return Ok(0);
+        }
         self.try_chunk_up_to(items.len())
             .map(|chunk| chunk.copy_to_slice(items))
     }
@@ -136,6 +136,9 @@ impl<T: Copy> Consumer<T> {
     ///
     /// [`ReadError`] if nothing will come any more.
     pub fn read_slice(&mut self, items: &mut [T]) -> Result<usize, ReadError> {
+        if items.is_empty() {
+            return Ok(0);
+        }
         self.chunk_up_to(items.len())
             .map(|chunk| chunk.copy_to_slice(items))
     }

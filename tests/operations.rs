@@ -583,6 +583,9 @@ fn slices<T: Item + Copy + Default>(
     make: impl Fn(u64) -> T,
 ) {
     match *op {
+        // Touches nothing.
+        Op::WriteSlice(0) => assert_eq!(bench.producer.try_write_slice(&[]), Ok(0)),
+        Op::ReadSlice(0) => assert_eq!(bench.consumer.try_read_slice(&mut []), Ok(0)),
         Op::WriteSlice(count) => {
             let ids: Vec<_> = (0..count).map(|_| bench.fresh()).collect();
             let items: Vec<_> = ids.iter().map(|id| make(*id)).collect();

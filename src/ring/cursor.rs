@@ -47,6 +47,7 @@ pub(crate) fn ring<T, W: Weigh<T>>(
         consumed_seen: start,
         level: Level::new(marks, most, capacity),
         unpublished: Cell::new(0),
+        uninitialised_until: start.wrapping_add(ring.slots.count()),
         weigh,
         invariant: PhantomData,
         accounting: accounting.clone(),
@@ -167,6 +168,9 @@ pub(crate) struct WriteCursor<T, W> {
     /// How many of the items up to `tail` are in their slots, but not published: a batch is open. While
     /// there are any `limit` is here and now. A Cell, as they are published also by a mere question.
     unpublished: Cell<usize>,
+    /// The slots from `tail` up to here may be uninitialised: in the first lap, or after a region lent
+    /// them out. Those after that hold what an earlier lap left.
+    uninitialised_until: usize,
     weigh: W,
     /// Invariant in `W`, as the ReadCursor is.
     invariant: PhantomData<fn(W) -> W>,
@@ -466,9 +470,31 @@ impl<T> WriteCursor<T, Items> {
         &self.ring.slots
     }
 
+    /// The slots from `tail` up to this index may have been made uninitialised.
+    pub(super) fn uninitialised_until(&mut self, end: usize) {
+        let distance = |index: usize| {
+            let distance = index.wrapping_sub(self.tail);
+            if distance <= self.ring.slots.count() {
+                distance
+            } else {
+                0 // behind us
+            }
+        };
+        if distance(end) > distance(self.uninitialised_until) {
+            self.uninitialised_until = end;
+        }
+    }
+
+    /// How many slots from this index on may be uninitialised. (After the index has wrapped, some may be
+    /// taken for it that are not.)
     #[cfg(feature = "std")]
-    pub(super) fn first_index(&self) -> usize {
-        self.accounting.start
+    pub(super) fn uninitialised_from(&self, begin: usize) -> usize {
+        let distance = self.uninitialised_until.wrapping_sub(begin);
+        if distance <= self.ring.slots.count() {
+            distance
+        } else {
+            0
+        }
     }
 
     /// How far the consumer may read.

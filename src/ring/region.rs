@@ -70,7 +70,7 @@ impl<'a, T> WriteRegion<'a, T> {
     where
         T: Copy,
     {
-        let (first, second) = self.uninit();
+        let (first, second) = self.free();
         let count = items.len().min(first.len() + second.len());
         let (to_first, to_second) = items[..count].split_at(first.len().min(count));
         for (slot, item) in first.iter_mut().zip(to_first) {
@@ -84,8 +84,15 @@ impl<'a, T> WriteRegion<'a, T> {
         count
     }
 
-    /// The slots that are not filled yet.
+    /// The slots that are not filled yet, for anybody to write anything to: also nothing.
     pub(crate) fn uninit(&mut self) -> Halves<'_, MaybeUninit<T>> {
+        let end = self.cursor.index().wrapping_add(self.slots);
+        self.cursor.uninitialised_until(end);
+        self.free()
+    }
+
+    /// The slots that are not filled yet.
+    fn free(&mut self) -> Halves<'_, MaybeUninit<T>> {
         // SAFETY: they are free (`new`), and ours as long as the cursor is borrowed.
         unsafe {
             self.cursor
@@ -145,13 +152,9 @@ impl WriteRegion<'_, u8> {
     /// [`Read`](std::io::Read), which wants memory that is initialised.
     #[cfg(feature = "std")]
     pub(crate) fn fill_with_anything(&mut self) {
-        let (begin, storage) = (self.next(), self.cursor.slots_of_ring().count());
-        // Every index up to `tail` was written, from the first on: the slot of an index that is a
-        // whole lap further than that has been.
-        let used = begin.wrapping_sub(self.cursor.first_index());
         let left = self.slots - self.filled;
-        let fresh = storage.saturating_sub(used).min(left);
-        let (first, second) = self.uninit();
+        let fresh = self.cursor.uninitialised_from(self.next()).min(left);
+        let (first, second) = self.free();
         for slot in first.iter_mut().chain(second).take(fresh) {
             slot.write(0);
         }

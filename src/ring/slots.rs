@@ -228,7 +228,6 @@ impl<T> Slots<T> {
     }
 
     /// The number of slots, a power of two.
-    #[cfg(feature = "std")]
     pub(crate) fn count(&self) -> usize {
         self.memory.len()
     }
