@@ -103,7 +103,7 @@ fn a_client_that_does_not_read_stalls_the_server_behind_the_relay() {
             thread::sleep(Duration::from_millis(5)); // what makes it slow
         }
         let ahead = sent.load(Ordering::Relaxed) - received;
-        assert!(ahead <= after_two + MIB, "{} MiB ahead", ahead / MIB);
+        assert!(ahead < OFFERED / 10, "{} MiB ahead", ahead / MIB);
         let memory = relay.peak_memory();
         println!(
             "stalled at {} KiB, read {} KiB, peak memory of the relay {} KiB",

@@ -240,8 +240,9 @@ fn slots_that_a_chunk_gives_back_wake_a_producer_that_waits_for_room_for_two() {
 #[test]
 fn a_chunk_that_was_forgotten_half_read_doubles_nothing_and_its_slots_come_back_with_the_next_read()
 {
-    for (capacity, low) in [(2, 1), (3, 2), (3, 1)] {
-        in_all_modes(10, move |builder| {
+    for (capacity, low, full_fences) in [(2, 1, false), (2, 1, true), (3, 2, false)] {
+        model(100, move || {
+            let builder = builder().full_fences(full_fences);
             let (mut producer, mut consumer) = ends(builder, low, capacity);
             commit(&mut producer, 0..capacity);
             let reader = thread::spawn(move || {
@@ -259,7 +260,7 @@ fn a_chunk_that_was_forgotten_half_read_doubles_nothing_and_its_slots_come_back_
 
 #[test]
 fn a_chunk_that_was_forgotten_after_its_last_item_gives_the_slots_back_before_the_reader_sleeps() {
-    in_all_modes(10, |builder| {
+    in_both_modes(10, |builder| {
         let (mut producer, mut consumer) = ends(builder, 0, 2);
         commit(&mut producer, 0..2);
         let reader = thread::spawn(move || {
@@ -323,17 +324,18 @@ fn a_batch_wakes_a_sleeping_consumer_once_when_it_is_flushed_or_dropped() {
 
 #[test]
 fn a_batch_that_has_to_wait_publishes_what_it_holds_before_it_sleeps() {
-    in_all_modes(50, |builder| {
-        let (mut producer, mut consumer) = ends(builder, 0, 2);
+    in_both_modes(50, |builder| {
+        let builder = builder.high_water_mark(1).low_water_mark(0).capacity(2);
+        let (mut producer, mut consumer) = builder.build().unwrap();
         let writer = thread::spawn(move || {
             let mut batch = producer.batch();
-            for i in 0..3 {
+            for i in 0..2 {
                 batch.write(i).unwrap();
             }
             drop(batch);
             producer
         });
-        for i in 0..3 {
+        for i in 0..2 {
             assert_eq!(consumer.read(), Ok(i));
         }
         drop(writer.join().unwrap());
@@ -359,7 +361,7 @@ fn a_batch_that_was_forgotten_comes_with_whatever_the_producer_does_next() {
         Then::IsDropped,
         Then::WaitsForDrain,
     ] {
-        in_all_modes(10, move |builder| {
+        let body = move |builder| {
             // Two of two are a reason to wait for drain, and two of three leave room for a third.
             let more = matches!(then, Then::Writes | Then::Reserves);
             let count = if more { 3 } else { 2 };
@@ -373,18 +375,25 @@ fn a_batch_that_was_forgotten_comes_with_whatever_the_producer_does_next() {
                 match then {
                     Then::Writes => producer.write(2).unwrap(),
                     Then::Reserves => commit(&mut producer, 2..3),
-                    Then::Ends => return drop(producer.end()),
-                    Then::IsDropped => return,
                     Then::WaitsForDrain => producer.wait_drain().unwrap(),
+                    Then::Ends => {
+                        producer.end();
+                        return None;
+                    }
+                    Then::IsDropped => return None,
                 }
-                // A drop would publish, and wake.
-                mem::forget(producer);
+                // Not dropped before all was read: that would publish, and wake.
+                Some(producer)
             });
             for i in 0..count {
                 assert_eq!(consumer.read(), Ok(i));
             }
-            writer.join().unwrap();
-        });
+            drop(writer.join().unwrap());
+        };
+        in_both_modes(100, body);
+        if matches!(then, Then::Ends | Then::IsDropped) {
+            model(100, move || body(builder().refused_barrier()));
+        }
     }
 }
 
@@ -541,40 +550,37 @@ fn a_low_mark_that_sinks_below_what_a_sleeping_consumer_waits_for_ends_the_sleep
 
 #[test]
 fn two_ends_that_wait_for_as_much_as_they_may_do_not_wait_for_each_other() {
-    // Beginning with one item, so that neither ever finds the channel as the other left it.
     for (capacity, low) in [(2, 0), (2, 1), (3, 1), (3, 2)] {
-        in_both_modes(50, move |builder| {
-            let (mut producer, mut consumer) = ends(builder, low, capacity);
-            let (slots, items) = (producer.max_reserve(), consumer.max_chunk());
-            assert_eq!((slots, items), (capacity - low, low + 1));
-            let total = 1 + 2 * slots;
-            let _ = producer.try_write(0).unwrap();
-            let writer = thread::spawn(move || {
-                for begin in [1, 1 + slots] {
+        // At the length where the producer has just enough room, and one above, where the consumer
+        // has just enough items.
+        for begin in [low, low + 1] {
+            in_both_modes(50, move |builder| {
+                let (mut producer, mut consumer) = ends(builder, low, capacity);
+                let (slots, items) = (producer.max_reserve(), consumer.max_chunk());
+                assert_eq!((slots, items), (capacity - low, low + 1));
+                commit(&mut producer, 0..begin);
+                let writer = thread::spawn(move || {
                     let mut chunk = producer.reserve(slots).unwrap();
                     assert_eq!(chunk.fill(begin..), slots);
                     let _ = chunk.commit();
+                    producer
+                });
+                assert!(consumer.chunk(items).unwrap().into_iter().eq(0..items));
+                let rest = begin + slots - items;
+                if rest > 0 {
+                    let chunk = consumer.chunk_up_to(1).unwrap();
+                    assert!(chunk.into_iter().eq(items..items + 1));
                 }
-                producer.end();
+                drop(writer.join().unwrap());
             });
-            let mut read = 0;
-            while let Ok(chunk) = consumer.chunk(items) {
-                assert!(chunk.len() == items || read + chunk.len() == total);
-                for item in chunk {
-                    assert_eq!(item, read);
-                    read += 1;
-                }
-            }
-            assert_eq!(read, total);
-            writer.join().unwrap();
-        });
+        }
     }
 }
 
 #[test]
-fn an_end_that_waits_for_as_much_as_it_may_wakes_one_that_was_refused() {
+fn two_ends_that_wait_for_each_other_by_turns_go_on() {
     model(50, || {
-        let (mut producer, mut consumer) = ends(builder().refused_barrier(), 1, 3);
+        let (mut producer, mut consumer) = ends(builder(), 1, 3);
         let _ = producer.try_write(0).unwrap();
         let writer = thread::spawn(move || {
             for begin in [1, 3] {
@@ -582,6 +588,25 @@ fn an_end_that_waits_for_as_much_as_it_may_wakes_one_that_was_refused() {
                 assert_eq!(chunk.fill(begin..), 2);
                 let _ = chunk.commit();
             }
+            producer
+        });
+        for begin in [0, 2] {
+            let chunk = consumer.chunk(2).unwrap();
+            assert!(chunk.into_iter().eq(begin..begin + 2));
+        }
+        drop(writer.join().unwrap());
+    });
+}
+
+#[test]
+fn an_end_that_waits_for_as_much_as_it_may_wakes_one_that_was_refused() {
+    model(50, || {
+        let (mut producer, mut consumer) = ends(builder().refused_barrier(), 1, 3);
+        commit(&mut producer, 0..2);
+        let writer = thread::spawn(move || {
+            let mut chunk = producer.reserve(2).unwrap();
+            assert_eq!(chunk.fill(2..), 2);
+            let _ = chunk.commit();
             producer
         });
         for begin in [0, 2] {
