@@ -27,7 +27,7 @@
 //! | the index | waker | sleeper, after its heavy barrier | Release / Acquire | what the wait was for |
 //! | light / heavy barrier | waker / sleeper | | SeqCst | that one of the two loads sees the other's store |
 //! | `notes` | the gate's owner | the other side, before each operation | Release / Relaxed, then Acquire | whatever the owner did before |
-//! | `fences_seen` | waker | sleeper | Release / Acquire | that all later publications are fenced, and the earlier ones visible |
+//! | `fences_seen` | waker | sleeper | Relaxed, behind and before a fence | that all later publications are fenced, and the earlier ones visible |
 //!
 //! Without `membarrier` the owner notes [`FENCED`], and the other side uses a full fence from the
 //! moment it sees that. Until it has confirmed so (`fences_seen`), a sleeper does not rely on being
@@ -215,8 +215,9 @@ impl Gate {
         // Relaxed: only this side writes it. (A model stores in any case: its search does not see a
         // store behind a load of the same thread.)
         if MODEL || !self.bell.fences_seen.load(Ordering::Relaxed) {
-            // Release: pairs with the Acquire in `heavy_barrier`.
-            self.bell.fences_seen.store(true, Ordering::Release);
+            // Relaxed: pairs with the load in `heavy_barrier`, and is ordered by the fences before this
+            // and after that.
+            self.bell.fences_seen.store(true, Ordering::Relaxed);
         }
     }
 
@@ -304,9 +305,9 @@ impl Gate {
             *fenced = true;
             self.leave_note(FENCED);
         }
-        // Acquire: pairs with the Release in `confirm_fences`. Before the fence and the look: what
-        // the other side published without a fence, it published before it confirmed.
-        let seen = self.bell.fences_seen.load(Ordering::Acquire);
+        // Relaxed: pairs with the store in `confirm_fences`. Before the fence and the look: what the
+        // other side published without a fence, it published before it confirmed.
+        let seen = self.bell.fences_seen.load(Ordering::Relaxed);
         // SeqCst: pairs with the fence in `passed_with_notes`.
         fence(Ordering::SeqCst);
         seen
