@@ -152,7 +152,9 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
         self.producer.publish_rest();
     }
 
-    /// The producer, to ask it something.
+    /// The producer, to ask it something. [`need_drain`](Producer::need_drain) and
+    /// [`is_closed`](Producer::is_closed) publish what is held back first: the consumer cannot drain what it
+    /// does not see.
     pub fn producer(&self) -> &Producer<T, W> {
         self.producer
     }

@@ -32,10 +32,10 @@ use std::time::Duration;
 /// use highwater::Flow;
 ///
 /// let (mut producer, mut consumer) = highwater::channel(8);
-/// let mut chunk = producer.try_reserve(5)?;
-/// assert_eq!(chunk.fill(1..), 5);
+/// let mut chunk = producer.try_reserve(4)?;
+/// assert_eq!(chunk.fill(1..), 4);
 /// assert_eq!(chunk.commit(), Flow::Ready);
-/// assert_eq!(consumer.try_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+/// assert_eq!(consumer.try_iter().collect::<Vec<_>>(), [1, 2, 3, 4]);
 /// # Ok::<(), highwater::TryReserveError>(())
 /// ```
 #[must_use = "what is not committed is dropped"]
@@ -190,11 +190,16 @@ impl<T> fmt::Debug for WriteChunk<'_, T> {
 /// Only where items are counted: how much room an item takes in a weighted channel shows when it is
 /// there. [`batch`](Producer::batch) serves both.
 ///
-/// The most that a blocking form can wait for is [`max_reserve`](Producer::max_reserve) slots: the
-/// capacity, less the low-water mark. Two ends that wait for each other, one for more room, one for
-/// more items, would wait for ever; with that bound, and its counterpart
-/// [`max_chunk`](Consumer::max_chunk), there is always one that has enough.
+/// The most that can be asked for is [`max_reserve`](Producer::max_reserve) slots: the capacity, less the
+/// low-water mark. Two ends that wait for each other, one for more room, one for more items, would wait
+/// for ever; with that bound, and its counterpart [`max_chunk`](Consumer::max_chunk), there is always
+/// one that has enough.
 impl<T> Producer<T> {
+    /// The most slots that can be reserved at once: the capacity, less the low-water mark; at least 1.
+    pub fn max_reserve(&self) -> usize {
+        (self.capacity() - self.low_water_mark()).max(1)
+    }
+
     /// Reserves exactly `slots` slots, if they are free. Never waits.
     ///
     /// The room ends at the [`capacity`](Self::capacity), not at the high-water mark: whether that was
@@ -203,10 +208,10 @@ impl<T> Producer<T> {
     /// # Errors
     ///
     /// [`TryReserveError`]: `WouldBlock` if fewer are free, which also sets *need drain* (and drain
-    /// then means that there is room for so many); `TooLarge` if the channel has fewer slots; `Closed`
-    /// if the consumer takes no more.
+    /// then means that there is room for so many); `TooLarge` if that might never come, see
+    /// [`max_reserve`](Self::max_reserve); `Closed` if the consumer takes no more.
     pub fn try_reserve(&mut self, slots: usize) -> Result<WriteChunk<'_, T>, TryReserveError> {
-        let most = self.capacity();
+        let most = self.max_reserve();
         if slots > most {
             return Err(TryReserveError::TooLarge { slots, most });
         }
@@ -254,12 +259,6 @@ impl<T> Producer<T> {
 
 #[cfg(feature = "std")]
 impl<T> Producer<T> {
-    /// The most slots that [`reserve`](Self::reserve) can wait for: the capacity, less the low-water
-    /// mark.
-    pub fn max_reserve(&self) -> usize {
-        self.capacity() - self.low_water_mark()
-    }
-
     /// Reserves exactly `slots` slots; while *need drain* is set, or fewer are free, sleeps.
     ///
     /// # Errors
@@ -591,12 +590,20 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
 /// Only where items are counted: in a weighted channel a producer may have to stop at any number of
 /// items, and whoever waits for one more would wait for ever.
 impl<T> Consumer<T> {
+    /// The most items that are sure to come while none is taken: one above the low-water mark, as long as
+    /// that is within the capacity. With so many there, a producer that was told to stop may wait for
+    /// drain.
+    pub fn max_chunk(&self) -> usize {
+        self.capacity().min(self.low_water_mark() + 1)
+    }
+
     /// Borrows exactly `items` items; fewer only if these are the last ones of the stream. Never waits.
     ///
     /// # Errors
     ///
     /// [`TryChunkError`]: as of [`try_read`](Self::try_read), where `Empty` means that there are not so
-    /// many yet; `TooLarge` if the channel has not so many slots.
+    /// many yet; `TooLarge` if the channel has fewer slots. (More than [`max_chunk`](Self::max_chunk)
+    /// may never come from a producer that obeys the signal.)
     ///
     /// # Examples
     ///
@@ -624,12 +631,6 @@ impl<T> Consumer<T> {
 
 #[cfg(feature = "std")]
 impl<T> Consumer<T> {
-    /// The most items that [`chunk`](Self::chunk) can wait for: one above the low-water mark. With so
-    /// many there, a producer that was told to stop may wait for drain.
-    pub fn max_chunk(&self) -> usize {
-        self.low_water_mark().saturating_add(1)
-    }
-
     /// Borrows exactly `items` items; fewer only if these are the last ones of the stream. Sleeps until
     /// there are so many.
     ///

@@ -190,6 +190,8 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// channel whose slots were full: when half of them are free), so that it is not sent in circles.
     /// That holds until another item is accepted.
     pub fn need_drain(&self) -> bool {
+        // What the consumer does not see it cannot drain.
+        self.publish_rest();
         // Gone first: after a cancel no drain is found any more.
         !self.shared.is_gone() && self.cursor.need_drain()
     }
@@ -317,6 +319,7 @@ impl<T, W> Producer<T, W> {
         let reason = Reason::new(reason);
         // The consumer may have got its `Ended` already, which is final.
         if self.state.get() == ProducerState::Open && !self.shared.is_gone() {
+            self.publish_rest();
             self.shared.announce_abort(reason);
             self.go_on_to(ProducerState::Aborted);
         }

@@ -141,6 +141,8 @@ impl Model {
                 slots = self.capacity - wanted_slots;
                 if self.limit.is_some() {
                     slots = slots.min(self.capacity / 2);
+                } else {
+                    slots = slots.max(low.min(self.capacity - 1)); // the mark was raised since
                 }
             } else {
                 let limit = self.limit.expect("only a limit refuses weight");
@@ -393,6 +395,7 @@ impl<T: Item, W: Weigh<T>> Bench<T, W> {
     }
 
     fn ask(&mut self) {
+        self.model.held_back = 0;
         self.model.look();
         assert_eq!(self.producer.need_drain(), self.model.need_drain);
     }
@@ -429,7 +432,8 @@ impl<T: Item> Bench<T, highwater::Items> {
         make: &impl Fn(u64) -> T,
     ) {
         let ids: Vec<_> = (0..fill).map(|_| self.fresh()).collect();
-        let is_too_large = !up_to && slots > self.model.capacity;
+        let most = (self.model.capacity - self.model.low()).max(1);
+        let is_too_large = !up_to && slots > most;
         if !is_too_large {
             self.model.held_back = 0;
             self.model.look();
@@ -447,9 +451,9 @@ impl<T: Item> Bench<T, highwater::Items> {
         };
         let mut chunk = match chunk {
             Ok(chunk) => chunk,
-            Err(TryReserveError::TooLarge { slots: s, most }) => {
+            Err(error @ TryReserveError::TooLarge { .. }) => {
                 assert!(is_too_large);
-                assert_eq!((s, most), (slots, self.model.capacity));
+                assert_eq!(error, TryReserveError::TooLarge { slots, most });
                 return;
             }
             Err(error) => {

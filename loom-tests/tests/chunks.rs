@@ -35,7 +35,7 @@ fn ends<T>(builder: Builder, low: usize, capacity: usize) -> (Producer<T>, Consu
 
 /// Writes `items` as one.
 fn commit(producer: &mut Producer<usize>, items: std::ops::Range<usize>) {
-    let mut chunk = producer.try_reserve(items.len()).unwrap();
+    let mut chunk = producer.try_reserve_up_to(items.len()).unwrap();
     assert_eq!(chunk.fill(items.clone()), items.len());
     let _ = chunk.commit();
 }

@@ -19,11 +19,11 @@ pub enum TryReserveError {
     WouldBlock,
     /// The consumer takes no more items: it has closed the channel, cancelled, or is gone.
     Closed,
-    /// There are not so many slots.
+    /// So many free slots might never come.
     TooLarge {
         /// How many were asked for.
         slots: usize,
-        /// The capacity.
+        /// The most that can be: [`Producer::max_reserve`](crate::Producer::max_reserve).
         most: usize,
     },
 }
@@ -36,7 +36,7 @@ pub enum ReserveError {
     Timeout,
     /// The consumer takes no more items.
     Closed(WaitError),
-    /// Waiting for so many slots might never end.
+    /// So many free slots might never come.
     TooLarge {
         /// How many were asked for.
         slots: usize,
@@ -52,7 +52,7 @@ pub enum TryChunkError {
     Read(TryReadError),
     /// There are not so many slots.
     TooLarge {
-        /// How many items were asked for.
+        /// How many were asked for.
         items: usize,
         /// The capacity.
         most: usize,
@@ -65,7 +65,7 @@ pub enum TryChunkError {
 pub enum ChunkError {
     /// Not so many items came in time (only where there is a time limit), or none will come any more.
     Read(ReadTimeoutError),
-    /// Waiting for so many items might never end.
+    /// So many items might never come.
     TooLarge {
         /// How many items were asked for.
         items: usize,
@@ -161,7 +161,7 @@ bulk_error!(TryReserveError {
     TryReserveError::WouldBlock => WouldBlock, format_args!("{WOULD_BLOCK}");
     TryReserveError::Closed => BrokenPipe, format_args!("{CLOSED}");
     TryReserveError::TooLarge { slots, most } => InvalidInput,
-        format_args!("{slots} slots were asked for, and the channel has {most}: ask for fewer, or build it with a larger capacity");
+        format_args!("{slots} free slots might never come: at most {most} are sure to (capacity less low-water mark): ask for fewer, or build the channel with a larger capacity");
     @
 });
 
@@ -169,7 +169,7 @@ bulk_error!(TryReserveError {
 bulk_error!(ReserveError {
     ReserveError::Timeout => TimedOut, format_args!("{WRITE_TIMEOUT}");
     ReserveError::TooLarge { slots, most } => InvalidInput,
-        format_args!("waiting for {slots} free slots might never end: at most {most} are sure to come (capacity less low-water mark): ask for fewer, or build the channel with a larger capacity");
+        format_args!("{slots} free slots might never come: at most {most} are sure to (capacity less low-water mark): ask for fewer, or build the channel with a larger capacity");
     @ ReserveError::Closed(error) => error;
 });
 
@@ -182,7 +182,7 @@ bulk_error!(TryChunkError {
 #[cfg(feature = "std")]
 bulk_error!(ChunkError {
     ChunkError::TooLarge { items, most } => InvalidInput,
-        format_args!("waiting for {items} items might never end: the producer may stop when {most} are there (one above the low-water mark): ask for fewer, or raise the mark");
+        format_args!("{items} items might never come: the producer may stop when {most} are there (one above the low-water mark): ask for fewer, or raise the mark");
     @ ChunkError::Read(error) => error;
 });
 

@@ -213,7 +213,9 @@ impl Level {
                 DrainTarget {
                     len: low,
                     slots: match self.most {
-                        Most::Slots(_) => room,
+                        // Not below the low mark, if that was raised since: up to there a consumer
+                        // may wait for a chunk.
+                        Most::Slots(_) => room.max(low.min(self.capacity - 1)),
                         Most::Limit(_) => room.min(self.capacity / 2),
                     },
                 }
