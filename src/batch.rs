@@ -152,6 +152,12 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
         self.producer.publish_rest();
     }
 
+    /// As [`Producer::need_drain`], but goes on holding back: what is held back counts, and the consumer
+    /// cannot drain it.
+    pub fn need_drain(&self) -> bool {
+        !self.producer.shared.is_gone() && self.producer.cursor.need_drain()
+    }
+
     /// The producer, to ask it something. [`need_drain`](Producer::need_drain) and
     /// [`is_closed`](Producer::is_closed) publish what is held back first: the consumer cannot drain what it
     /// does not see.
