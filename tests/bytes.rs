@@ -1136,7 +1136,7 @@ fn a_source_is_not_offered_what_a_chunk_made_uninitialised() {
         let (mut producer, mut consumer) = at(6, 8, 8);
         producer.write_all(&[1; 8]).unwrap();
         consumer.read_exact(&mut [0; 8]).unwrap();
-        let mut chunk = producer.get_mut().try_reserve(8).unwrap();
+        let mut chunk = producer.get_mut().try_reserve_up_to(8).unwrap();
         let (one, two) = chunk.as_uninit();
         for slot in one.iter_mut().chain(two) {
             *slot = MaybeUninit::uninit();
