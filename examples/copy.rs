@@ -117,6 +117,16 @@ fn copy(source: &Path, target: &Path, options: &Options) -> Result<Summary> {
         size,
         permissions,
     } = Source::open(source)?;
+    let pipe = Pipe::new().high_water_mark(usize::try_from(mark.0)?);
+    // The first Ctrl-C asks for an end that leaves no temporary file behind; the second insists.
+    // Before there is one.
+    let handle = pipe.cancel_handle();
+    ctrlc::set_handler(move || {
+        if handle.is_cancelled() {
+            std::process::exit(130);
+        }
+        handle.cancel();
+    })?;
     let opened = Target::open(target, &file).with_context(|| in_words(target))?;
     let slow = Slow {
         file: opened.file(),
@@ -125,21 +135,12 @@ fn copy(source: &Path, target: &Path, options: &Options) -> Result<Summary> {
 
     let waiting = Arc::new(AtomicU64::new(0));
     let bar = progress_bar(size, waiting.clone());
-    let pipe = Pipe::new()
-        .high_water_mark(usize::try_from(mark.0)?)
+    let copied = pipe
         .on_progress(|progress| {
             bar.set_position(progress.bytes);
             waiting.store(progress.len as u64, Ordering::Relaxed);
-        });
-    // The first Ctrl-C asks for an end that leaves no temporary file behind; the second insists.
-    let handle = pipe.cancel_handle();
-    ctrlc::set_handler(move || {
-        if handle.is_cancelled() {
-            std::process::exit(130);
-        }
-        handle.cancel();
-    })?;
-    let copied = pipe.run(file, slow);
+        })
+        .run(file, slow);
     bar.finish_and_clear();
 
     let report = copied.map_err(|error| match error.failure {
