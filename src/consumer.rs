@@ -65,7 +65,10 @@ pub struct Consumer<T, W = Items> {
     pub(crate) cursor: ReadCursor<T, W>,
     pub(crate) shared: Arc<Shared>,
     #[cfg(feature = "std")]
-    sleeper: Sleeper,
+    pub(crate) sleeper: Sleeper,
+    /// As a `Stream` it has given its last item.
+    #[cfg(feature = "async")]
+    pub(crate) stream_is_done: bool,
     /// `cancel` has been called: the drop that follows has nothing to say.
     has_left: bool,
     /// Neither end is Sync: each operation needs `&mut self` or is the owner's question.
@@ -79,6 +82,8 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
             #[cfg(feature = "std")]
             sleeper: Sleeper::new(&shared.readable),
             shared,
+            #[cfg(feature = "async")]
+            stream_is_done: false,
             has_left: false,
             not_sync: PhantomData,
         }
@@ -164,6 +169,10 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     fn end(&self) -> Result<(), TryReadError> {
         Err(match self.shared.producer_state() {
             ProducerState::Open => TryReadError::Empty,
+            // Told by a stop from outside, and not by a close of ours.
+            ProducerState::Told if self.shared.is_aborted() => {
+                TryReadError::Aborted(self.shared.abort_reason())
+            }
             ProducerState::Told | ProducerState::Ended => TryReadError::Ended,
             // The close came while it was at work: its going, however it goes, is a clean end.
             ProducerState::Abandoned if self.shared.is_closed() => TryReadError::Ended,
@@ -265,6 +274,8 @@ impl<T, W> Consumer<T, W> {
         self.publish_rest();
         if !self.has_left {
             self.has_left = true;
+            #[cfg(feature = "async")]
+            self.shared.readable.forget_waker();
             // Swept last: the producer is told before drops run that may take long, or panic. Until
             // then nobody else can sweep, so that all is dropped when this returns.
             let _sweep = self.cursor.stop_reading();
@@ -398,10 +409,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         let in_time = shared
             .readable
             .wait_until(&mut self.sleeper, wake_at, deadline, || {
-                shared.accounting.has_items(index, wanted)
-                    || shared.producer_state() != ProducerState::Open
-                    || shared.is_aborted()
-                    || shared.accounting.low() < wanted - 1
+                shared.has_news(index, wanted)
             });
         if in_time {
             Ok(())

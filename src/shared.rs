@@ -149,11 +149,12 @@ impl Shared {
         self.writable.ring();
     }
 
-    /// For a third thread: stops both ends, and wakes them. The notes before the bells, as of every end.
+    /// For a third thread: stops both ends, and wakes them. The notes before the bells, as of every end;
+    /// and the consumer's before the producer's, who may tell the consumer of what it has seen.
     #[cfg(feature = "std")]
     pub(crate) fn stop(&self) {
-        self.readable.leave_note(STOPPED);
         self.writable.leave_note(STOPPED);
+        self.readable.leave_note(STOPPED);
         self.readable.ring();
         self.writable.ring();
     }
@@ -184,6 +185,16 @@ impl Shared {
         } else {
             None
         }
+    }
+
+    /// For a consumer that waits for so many items from `index` on: whether they are there, or it is clear
+    /// that they will not come, or not before some are taken.
+    #[cfg(feature = "std")]
+    pub(crate) fn has_news(&self, index: usize, wanted: usize) -> bool {
+        self.accounting.has_items(index, wanted)
+            || self.producer_state() != ProducerState::Open
+            || self.is_aborted()
+            || self.accounting.low() < wanted - 1
     }
 
     /// For anyone: what is buffered and may still be read. What a dead end left behind is not.

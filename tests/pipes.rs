@@ -603,6 +603,58 @@ fn a_cancel_wakes_stages_that_wait_for_each_other() {
 }
 
 #[test]
+fn a_sink_that_panics_releases_all_stages_though_the_source_gives_nothing_more() {
+    deadline(|| {
+        let (send, receive) = mpsc::channel::<u8>();
+        let alive = Arc::new(());
+        let held = alive.clone();
+        let pipeline = Pipeline::source(receive)
+            .stage(Ok::<_, String>)
+            .stage(move |item| {
+                let _ = &held;
+                Ok::<_, String>(item)
+            });
+        let handle = pipeline.cancel_handle();
+        let running =
+            thread::spawn(move || pipeline.run(|_| -> Result<(), String> { panic!("on purpose") }));
+        send.send(1).unwrap();
+        assert!(running.join().is_err());
+        eventually("the stages are gone", || Arc::strong_count(&alive) == 1);
+        assert!(!handle.is_cancelled(), "nobody did");
+        drop(send);
+    });
+}
+
+#[test]
+fn an_endless_source_that_is_cancelled_at_any_moment_has_never_ended() {
+    deadline(|| {
+        let rounds = if cfg!(debug_assertions) { 200 } else { 2_000 };
+        let mut random = Random::new(1);
+        for _ in 0..rounds {
+            let (pipe, pipeline) = (
+                Pipe::new().high_water_mark(64),
+                Pipeline::source(0_u64..).stage(Ok::<_, String>),
+            );
+            let handles = (pipe.cancel_handle(), pipeline.cancel_handle());
+            let delay = random.below(300);
+            let canceller = thread::spawn(move || {
+                (0..delay).for_each(|_| std::hint::spin_loop());
+                handles.0.cancel();
+                handles.1.cancel();
+            });
+            let error = pipe.run(io::repeat(1), io::sink()).unwrap_err();
+            assert!(matches!(error.failure, PipeFailure::Cancelled), "{error:?}");
+            let error = pipeline.run(|_| Ok::<_, String>(())).unwrap_err();
+            assert!(
+                matches!(error.failure, PipelineFailure::Cancelled),
+                "{error:?}"
+            );
+            canceller.join().unwrap();
+        }
+    });
+}
+
+#[test]
 fn an_empty_source_ends_at_once() {
     deadline(|| {
         assert_eq!(pipe(io::empty(), io::sink()).unwrap().bytes, 0);

@@ -62,3 +62,19 @@ fn a_stop_among_writes_drops_every_item_once() {
         assert_eq!(drops.alive(), 0, "the producer still lives");
     });
 }
+
+#[test]
+fn a_stop_is_never_a_clean_end_though_the_producer_heard_of_it_first() {
+    model(50, || {
+        let (producer, mut consumer) = highwater::channel::<u8>(1);
+        let monitor = producer.monitor();
+        let stopper = thread::spawn(move || monitor.stop());
+        let writer = thread::spawn(move || {
+            let _ = producer.is_closed();
+            producer
+        });
+        assert!(matches!(consumer.read(), Err(ReadError::Aborted(_))));
+        stopper.join().unwrap();
+        drop(writer.join().unwrap());
+    });
+}

@@ -31,6 +31,8 @@ pub struct CancelHandle(Arc<Mutex<Channels>>);
 
 struct Channels {
     is_cancelled: bool,
+    /// Nothing is to run any more: cancelled, or failed.
+    is_over: bool,
     attached: Vec<Arc<Shared>>,
 }
 
@@ -38,17 +40,29 @@ impl CancelHandle {
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Channels {
             is_cancelled: false,
+            is_over: false,
             attached: Vec::new(),
         })))
     }
 
     /// Stops it, for good. Does nothing if it is through already.
     pub fn cancel(&self) {
+        self.0.lock().is_cancelled = true;
+        self.stop();
+    }
+
+    /// Stops it without having been cancelled.
+    pub(super) fn stop(&self) {
         let mut channels = self.0.lock();
-        channels.is_cancelled = true;
+        channels.is_over = true;
         for shared in channels.attached.drain(..) {
             shared.stop();
         }
+    }
+
+    /// It is through: there is nothing to stop any more.
+    pub(super) fn detach(&self) {
+        self.0.lock().attached.clear();
     }
 
     /// Whether [`cancel`](Self::cancel) was called.
@@ -59,7 +73,7 @@ impl CancelHandle {
     /// Stops this channel, too.
     pub(super) fn attach(&self, shared: &Arc<Shared>) {
         let mut channels = self.0.lock();
-        if channels.is_cancelled {
+        if channels.is_over {
             shared.stop();
         } else {
             channels.attached.push(shared.clone());

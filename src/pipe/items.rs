@@ -277,9 +277,19 @@ impl<T: Send + 'static> Pipeline<T> {
         self,
         mut sink: impl FnMut(T) -> Result<(), E>,
     ) -> Result<PipelineReport, PipelineError> {
+        /// Whatever happens, also a panic of the sink: no stage is left waiting.
+        struct StopAll(CancelHandle);
+
+        impl Drop for StopAll {
+            fn drop(&mut self) {
+                self.0.stop();
+            }
+        }
+
         let begin = Instant::now();
         let stage = self.stage + 1;
         let (running, cancel) = (self.running.clone(), self.cancel.clone());
+        let _stop_all = StopAll(cancel.clone());
         let mut items = 0;
         let fed = match self.begin() {
             Ok(mut input) => feed(&mut input, &running, stage, |item| {
@@ -303,16 +313,13 @@ impl<T: Send + 'static> Pipeline<T> {
                 channels,
             });
         }
-        let is_cancelled = cancel.is_cancelled();
-        // Also those that no failure reaches by itself, as the channels between them are fine.
-        cancel.cancel();
         let failure = running.failure.lock().take();
         Err(PipelineError {
             items,
             failure: match failure {
                 Some(failure) => failure,
                 None => {
-                    debug_assert!(is_cancelled, "nothing else stops a pipeline");
+                    debug_assert!(cancel.is_cancelled(), "nothing else stops a pipeline");
                     PipelineFailure::Cancelled
                 }
             },

@@ -9,6 +9,7 @@ pub use items::{pipe_items, Pipeline, PipelineError, PipelineFailure, PipelineRe
 
 use crate::{
     error::{BuildError, DrainError, FillError, ReadError, TryReadError},
+    shared::ProducerState,
     Builder, ByteConsumer, ByteProducer, Monitor,
 };
 use std::{
@@ -305,12 +306,15 @@ impl<'p> Pipe<'p> {
                     return Err(PipeFailure::Sink(error).after(bytes));
                 }
                 // How the source ended is in the result of its thread.
-                Err(DrainError::Stream(ReadError::Aborted(_))) if cancel.is_cancelled() => {
+                Err(DrainError::Stream(ReadError::Aborted(_)))
+                    if consumer.get_ref().shared.producer_state() != ProducerState::Aborted =>
+                {
                     return Err(PipeFailure::Cancelled.after(bytes));
                 }
                 Err(DrainError::Stream(_)) => break None,
             }
         };
+        cancel.detach();
         // It has ended, or is about to.
         let source = thread.join();
         if let Some(failure) = failure {
