@@ -104,7 +104,7 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     pub fn try_write(&mut self, item: T) -> Result<Flow, TryWriteError<T>> {
         let producer = &mut *self.producer;
         let weight = producer.cursor.measure(&item);
-        if !producer.shared.readable.is_quiet() && producer.is_closed() {
+        if producer.may_be_closed() && producer.is_closed() {
             return Err(TryWriteError::Closed(item));
         }
         if !producer.cursor.stays_below_mark(weight) {

@@ -243,7 +243,7 @@ impl<T> Producer<T> {
     /// Looks for free slots, if by what we last saw there are fewer.
     fn find_room(&mut self, slots: usize) -> Result<usize, TryReserveError> {
         self.publish_rest();
-        if !self.shared.readable.is_quiet() && self.is_closed() {
+        if self.may_be_closed() && self.is_closed() {
             return Err(TryReserveError::Closed);
         }
         Ok(self.cursor.free_slots(slots))

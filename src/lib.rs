@@ -81,6 +81,9 @@
 //! Linux no fence either ([`barrier`] says how, and how to have it otherwise); but for the one for
 //! which the other side sleeps: it pays for the wake-up.
 //!
+//! With the feature `async` every wait is also a future, of no particular runtime: a task on one side and a
+//! thread on the other are as good as any pair.
+//!
 //! # Many items at once
 //!
 //! | | at once | sleeps | |
@@ -132,6 +135,7 @@
 //! - `std` (default): everything that sleeps. Without it the crate is `no_std` + `alloc` (and needs
 //!   Rust 1.81), and ends can only be polled.
 //! - `membarrier` (default): allows the call to `membarrier(2)` on Linux, see [`barrier`].
+//! - `async`: the same waits as futures, of no particular runtime; `Stream` and `Future` for the ends.
 //! - `loom`: for the crate's own models.
 
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -154,6 +158,8 @@ mod ring;
 mod shared;
 mod slice;
 mod sync;
+#[cfg(feature = "async")]
+mod task;
 mod wait;
 mod weigh;
 
@@ -184,6 +190,9 @@ pub use pipe::{
     pipe, pipe_items, CancelHandle, Pipe, PipeError, PipeFailure, PipeProgress, PipeReport,
     Pipeline, PipelineError, PipelineFailure, PipelineReport,
 };
+
+#[cfg(feature = "async")]
+pub use task::{Closed, ReadAsync, SinkError, WaitDrain, WriteAsync};
 
 /// How it is made sure that no wake-up is lost, and how to choose.
 ///

@@ -91,7 +91,7 @@ pub struct Producer<T, W = Items> {
     pub(crate) cursor: WriteCursor<T, W>,
     pub(crate) shared: Arc<Shared>,
     #[cfg(feature = "std")]
-    sleeper: Sleeper,
+    pub(crate) sleeper: Sleeper,
     /// What was published last. (A load of the published one would be as good, but hides the store
     /// after it from the search of a model.)
     state: Cell<ProducerState>,
@@ -269,6 +269,22 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         Ok(())
     }
 
+    /// Ends the stream by a mutable reference: this end stays, and takes nothing more.
+    #[cfg(feature = "async")]
+    pub(crate) fn close_as_sink(&mut self) {
+        if self.state.get() == ProducerState::Open {
+            self.publish_rest();
+            self.cursor.close();
+            self.go_on_to(ProducerState::Ended);
+        }
+    }
+
+    /// Whether to look at `is_closed`, by a glance.
+    #[inline]
+    pub(crate) fn may_be_closed(&self) -> bool {
+        !self.shared.readable.is_quiet() || self.state.get() != ProducerState::Open
+    }
+
     /// A consumer that waits for so many items that this end may now have to stop before they are there
     /// has to know.
     fn marks_changed(&self) {
@@ -328,6 +344,9 @@ impl<T, W> Producer<T, W> {
     /// Whether the consumer takes no more items: it has closed the channel, cancelled, or is gone.
     /// Once true, stays true.
     pub fn is_closed(&self) -> bool {
+        if self.state.get() == ProducerState::Ended {
+            return true; // closed as a `Sink`
+        }
         let closed = self.shared.is_refusing();
         if closed {
             self.take_note();
@@ -627,12 +646,12 @@ impl<T, W: Weigh<T>> fmt::Debug for Producer<T, W> {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Finish {
-    shared: Arc<Shared>,
-    last: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) last: usize,
     /// The consumer had gone before the end.
     is_cancelled: bool,
     #[cfg(feature = "std")]
-    sleeper: Sleeper,
+    pub(crate) sleeper: Sleeper,
     /// Not Sync: one reader at a time for the consumer's reason.
     not_sync: PhantomData<Cell<()>>,
 }
@@ -709,6 +728,14 @@ impl Finish {
         } else {
             Err(WaitTimeoutError::Timeout)
         }
+    }
+}
+
+#[cfg(feature = "async")]
+impl Drop for Finish {
+    fn drop(&mut self) {
+        // Of a task that has polled it.
+        self.shared.writable.forget_waker();
     }
 }
 

@@ -47,6 +47,7 @@ pub(crate) fn ring<T, W: Weigh<T>>(
         consumed_seen: start,
         level: Level::new(marks, most, capacity),
         unpublished: Cell::new(0),
+        is_closed: false,
         uninitialised_until: start.wrapping_add(ring.slots.count()),
         weigh,
         invariant: PhantomData,
@@ -168,6 +169,8 @@ pub(crate) struct WriteCursor<T, W> {
     /// How many of the items up to `tail` are in their slots, but not published: a batch is open. While
     /// there are any `limit` is here and now. A Cell, as they are published also by a mere question.
     unpublished: Cell<usize>,
+    /// Nothing is written any more: as while told to stop, for good.
+    is_closed: bool,
     /// The slots from `tail` up to here may be uninitialised: in the first lap, or after a region lent
     /// them out. Those after that hold what an earlier lap left.
     uninitialised_until: usize,
@@ -288,7 +291,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     }
 
     fn set_limit(&mut self) {
-        if self.level.need_drain() || self.unpublished.get() > 0 {
+        if self.level.need_drain() || self.unpublished.get() > 0 || self.is_closed {
             // Told to stop: a drain is looked for before each write, so that none is missed. And while
             // items wait to be published, nothing may overtake them on the fast path.
             self.limit = self.tail;
@@ -360,6 +363,13 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
             self.look();
         }
         stop_at.saturating_sub(self.len_seen()).max(1)
+    }
+
+    /// Lets no write go the fast way any more, where nobody asks whether the stream has ended.
+    #[cfg(feature = "async")]
+    pub(crate) fn close(&mut self) {
+        self.is_closed = true;
+        self.set_limit();
     }
 
     /// See [`Level::take_back_stop`].

@@ -290,6 +290,42 @@ impl Gate {
         in_time
     }
 
+    /// For the owner, in a task: whether it is `ready`; if not, the Waker is called when it may be. A later
+    /// call replaces the Waker. `wake_at` is asked for only if there is something to wait for.
+    #[cfg(feature = "async")]
+    pub(crate) fn poll_until(
+        &self,
+        sleeper: &mut Sleeper,
+        waker: &Waker,
+        wake_at: impl FnOnce() -> usize,
+        mut ready: impl FnMut() -> bool,
+    ) -> bool {
+        if ready() {
+            return true;
+        }
+        self.put_waker(Some(waker.clone()));
+        sleeper.turns = 0;
+        // Relaxed: as in `wait_until`.
+        self.line.wake_at.store(wake_at(), Ordering::Relaxed);
+        let reliable = self.heavy_barrier(&mut sleeper.fenced);
+        if ready() {
+            self.put_waker(None);
+            return true;
+        }
+        self.parks.bump();
+        if !reliable {
+            // There is no time limit in a task: it looks again in its next turn.
+            waker.wake_by_ref();
+        }
+        false
+    }
+
+    /// For the owner: leaves no Waker behind.
+    #[cfg(feature = "async")]
+    pub(crate) fn forget_waker(&self) {
+        self.put_waker(None);
+    }
+
     fn put_waker(&self, waker: Option<Waker>) {
         let old = core::mem::replace(&mut *self.bell.slot.lock(), waker);
         // Outside the lock: dropping a Waker may run anybody's code.
@@ -321,6 +357,9 @@ pub(crate) struct Sleeper {
     parker: Option<Arc<park::Parker>>,
     /// The gate has the note `FENCED`.
     fenced: bool,
+    /// How often in a row a task did not have to wait.
+    #[cfg(feature = "async")]
+    turns: u32,
 }
 
 #[cfg(feature = "std")]
@@ -331,6 +370,24 @@ impl Sleeper {
             spin: spin::Spin::new(),
             parker: None,
             fenced: gate.notes() & FENCED != 0,
+            #[cfg(feature = "async")]
+            turns: 0,
         }
+    }
+
+    /// Whether a task may go on without waiting, or has to let others have their turn first: then it is
+    /// woken at once.
+    #[cfg(feature = "async")]
+    pub(crate) fn takes_turn(&mut self, waker: &Waker) -> bool {
+        /// As many as tokio's budget has.
+        const TURNS: u32 = 128;
+
+        self.turns += 1;
+        if self.turns <= TURNS {
+            return true;
+        }
+        self.turns = 0;
+        waker.wake_by_ref();
+        false
     }
 }

@@ -1,0 +1,207 @@
+//! Tasks: what registers a `Waker` races what wakes it.
+
+use highwater::{Builder, Consumer, Producer, ReadError};
+use loom::{future::block_on, thread};
+use loom_tests::{exhaustive_model, model};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        Arc,
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+fn in_both_modes(at_least: usize, body: impl Fn(Builder) + Copy + Sync + Send + 'static) {
+    for full_fences in [false, true] {
+        model(at_least, move || {
+            body(Builder::new().full_fences(full_fences))
+        });
+    }
+}
+
+fn ends(builder: Builder, high: usize) -> (Producer<usize>, Consumer<usize>) {
+    builder
+        .high_water_mark(high)
+        .low_water_mark(0)
+        .build()
+        .unwrap()
+}
+
+/// Counts its wake-ups; takes no part in the model.
+#[derive(Default)]
+struct Bell(AtomicUsize);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn poll<F: Future + Unpin>(future: &mut F, bell: &Arc<Bell>) -> Poll<F::Output> {
+    let waker = Waker::from(bell.clone());
+    Pin::new(future).poll(&mut Context::from_waker(&waker))
+}
+
+#[test]
+fn data_wakes_a_task_that_registers_at_that_moment() {
+    in_both_modes(20, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 2);
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(1).unwrap();
+            let _ = producer.try_write(2).unwrap();
+            producer
+        });
+        block_on(async {
+            assert_eq!(consumer.read_async().await, Ok(1));
+            assert_eq!(consumer.read_async().await, Ok(2));
+        });
+        drop(writer.join().unwrap());
+    });
+}
+
+#[test]
+fn drain_wakes_a_task_that_registers_at_that_moment() {
+    in_both_modes(20, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 1);
+        let _ = producer.try_write(1).unwrap();
+        let reader = thread::spawn(move || {
+            assert_eq!(consumer.try_read(), Ok(1));
+            consumer
+        });
+        block_on(producer.write_async(2)).unwrap();
+        assert_eq!(reader.join().unwrap().try_read(), Ok(2));
+    });
+}
+
+#[test]
+fn two_tasks_wait_for_each_other_by_turns() {
+    model(100, || {
+        let (mut producer, mut consumer) = ends(Builder::new(), 1);
+        let writer = thread::spawn(move || {
+            block_on(async move {
+                for i in 0..2 {
+                    producer.write_async(i).await.unwrap();
+                }
+            })
+        });
+        block_on(async move {
+            for i in 0..2 {
+                assert_eq!(consumer.read_async().await, Ok(i));
+            }
+        });
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn an_end_or_a_drop_wakes_a_task_that_registers_at_that_moment() {
+    for ends in [false, true] {
+        exhaustive_model(10, move || {
+            let (producer, mut consumer) = highwater::channel::<u8>(1);
+            let writer = thread::spawn(move || {
+                if ends {
+                    drop(producer.end())
+                } else {
+                    drop(producer)
+                }
+            });
+            let error = block_on(consumer.read_async()).unwrap_err();
+            assert_eq!(
+                error,
+                if ends {
+                    ReadError::Ended
+                } else {
+                    ReadError::Abandoned
+                }
+            );
+            writer.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_consumer_that_goes_wakes_every_future_of_the_producer() {
+    for what in 0..3 {
+        model(10, move || {
+            let (mut producer, consumer) = highwater::channel(1);
+            let _ = producer.try_write(1).unwrap();
+            let reader = thread::spawn(move || drop(consumer));
+            match what {
+                0 => assert!(block_on(producer.ready()).is_err()),
+                1 => assert!(block_on(producer.closed()).reason().is_none()),
+                _ => assert!(block_on(producer.end()).is_err()),
+            }
+            reader.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn the_waker_of_the_last_poll_is_woken_when_it_replaces_another_at_the_moment_of_the_wake_up() {
+    in_both_modes(3, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 1);
+        let (first, second) = (Arc::<Bell>::default(), Arc::<Bell>::default());
+        let mut read = consumer.read_async();
+        assert!(poll(&mut read, &first).is_pending());
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(1).unwrap();
+            producer
+        });
+        let polled = poll(&mut read, &second);
+        drop(writer.join().unwrap());
+        // Whoever was told "not yet" is woken.
+        if polled.is_pending() {
+            assert_eq!(second.0.load(Ordering::Relaxed), 1);
+            assert_eq!(poll(&mut read, &second), Poll::Ready(Ok(1)));
+        }
+    });
+}
+
+#[test]
+fn a_future_dropped_as_it_is_woken_loses_no_item_and_leaves_no_waker() {
+    in_both_modes(3, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 1);
+        let bell = Arc::<Bell>::default();
+        let mut read = consumer.read_async();
+        assert!(poll(&mut read, &bell).is_pending());
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(1).unwrap();
+            producer
+        });
+        drop(read);
+        let producer = writer.join().unwrap();
+        assert_eq!(Arc::strong_count(&bell), 1);
+        // Then the same end waits as a thread.
+        assert_eq!(consumer.read(), Ok(1));
+        drop(producer);
+    });
+}
+
+#[test]
+fn a_task_looks_again_by_itself_until_the_other_side_uses_fences() {
+    model(20, || {
+        let (mut producer, mut consumer) = ends(Builder::new().refused_barrier(), 2);
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(1).unwrap();
+            producer
+        });
+        let bell = Arc::<Bell>::default();
+        let mut read = consumer.read_async();
+        let item = loom_tests::poll(|| {
+            let before = bell.0.load(Ordering::Relaxed);
+            match poll(&mut read, &bell) {
+                Poll::Ready(item) => Some(item),
+                // Woken by itself, as the writer has confirmed nothing before its only write, which is
+                // then there. (An executor lets others run meanwhile, as this does.)
+                Poll::Pending => {
+                    assert!(bell.0.load(Ordering::Relaxed) > before);
+                    None
+                }
+            }
+        });
+        assert_eq!(item, Ok(1));
+        drop(writer.join().unwrap());
+    });
+}

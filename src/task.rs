@@ -1,0 +1,539 @@
+//! The door for tasks: what sleeps elsewhere is a future here, of no particular runtime.
+//!
+//! A future borrows its end, so that there is one waiter at a time, and registers the task's `Waker` at
+//! the gate where a thread would leave its own: the protocol is that of `wait/mod.rs`.
+#![forbid(unsafe_code)]
+
+use crate::{
+    consumer::Consumer,
+    error::{ReadError, TryWriteError, WaitError, WriteError},
+    producer::{Finish, Producer},
+    shared::Shared,
+    wait::Gate,
+    weigh::{Items, Weigh},
+};
+use core::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use futures_core::{FusedStream, Stream};
+use futures_sink::Sink;
+
+/// # Tasks
+///
+/// The same waits as futures, of no particular runtime. Each borrows its end, costs no allocation, and can be
+/// dropped at any time: what was not written or read by then has not been, and no `Waker` stays behind. One
+/// end may wait in a task, then in a thread, then in a task again.
+///
+/// An end that never has to wait gives way to other tasks after 128 items in a row.
+///
+/// (With feature `async`.)
+impl<T, W: Weigh<T>> Producer<T, W> {
+    /// As [`wait_drain`](Producer::wait_drain), for tasks: resolves when one may write. It is *ready* of a
+    /// WHATWG stream.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError`] if the consumer takes no more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// use futures_lite::future::zip;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// let write = async move {
+    ///     for i in 0..100 {
+    ///         producer.ready().await?;
+    ///         let _ = producer.try_write(i).expect("it may write");
+    ///     }
+    ///     Ok::<_, highwater::WaitError>(producer.end())
+    /// };
+    /// let read = async move {
+    ///     let mut sum = 0;
+    ///     while let Ok(item) = consumer.read_async().await {
+    ///         sum += item;
+    ///     }
+    ///     sum
+    /// };
+    /// assert_eq!(zip(write, read).await.1, 4950);
+    /// # });
+    /// ```
+    pub fn ready(&mut self) -> WaitDrain<'_, T, W> {
+        self.wait_drain_async()
+    }
+
+    /// The same under the name that the blocking form has.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError`] if the consumer takes no more.
+    pub fn wait_drain_async(&mut self) -> WaitDrain<'_, T, W> {
+        WaitDrain {
+            producer: self,
+            is_registered: false,
+        }
+    }
+
+    /// As [`write`](Producer::write), for tasks: while *need drain* is set, waits until drain first.
+    ///
+    /// If the future is dropped before it is ready the item is dropped with it, and was not written. To keep
+    /// it, wait for [`ready`](Self::ready) and then [`try_write`](Self::try_write).
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] with the item, if the consumer takes no more.
+    pub fn write_async(&mut self, item: T) -> WriteAsync<'_, T, W> {
+        WriteAsync {
+            item: Some(item),
+            producer: self,
+            is_registered: false,
+            was_refused: false,
+        }
+    }
+
+    /// Resolves when the consumer takes no more items: it has closed the channel, cancelled, or is gone. With
+    /// its reason, if it gave one.
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// let (mut producer, consumer) = highwater::channel::<u8>(4);
+    /// consumer.cancel("enough");
+    /// assert_eq!(producer.closed().await.reason().unwrap().to_string(), "enough");
+    /// # });
+    /// ```
+    pub fn closed(&mut self) -> Closed<'_, T, W> {
+        Closed {
+            producer: self,
+            is_registered: false,
+        }
+    }
+
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WaitError>> {
+        self.publish_rest();
+        if self.need_drain() {
+            let (cursor, shared) = (&self.cursor, &*self.shared);
+            let is_ready = shared.writable.poll_until(
+                &mut self.sleeper,
+                cx.waker(),
+                || cursor.drain_index(),
+                || shared.is_refusing() || !cursor.need_drain(),
+            );
+            if !is_ready {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(self.open_or_error())
+    }
+
+    fn open_or_error(&self) -> Result<(), WaitError> {
+        if self.is_closed() {
+            let reason = self.cancel_reason();
+            Err(WaitError { reason })
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl<T, W: Weigh<T>> Consumer<T, W> {
+    /// As [`read`](Consumer::read), for tasks: waits until there is an item.
+    ///
+    /// Can be dropped at any time: an item stays in the channel until the very poll that returns it.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] if nothing will come any more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// use std::thread;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// let writer = thread::spawn(move || producer.write("from a thread").map(|()| producer.end()));
+    /// assert_eq!(consumer.read_async().await, Ok("from a thread"));
+    /// # writer.join().unwrap().unwrap();
+    /// # });
+    /// ```
+    pub fn read_async(&mut self) -> ReadAsync<'_, T, W> {
+        ReadAsync {
+            consumer: self,
+            is_registered: false,
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ReadError>> {
+        if !self.sleeper.takes_turn(cx.waker()) {
+            return Poll::Pending;
+        }
+        loop {
+            match self.try_read() {
+                Ok(item) => return Poll::Ready(Ok(item)),
+                Err(error) => {
+                    if let Some(error) = error.into_read_error() {
+                        return Poll::Ready(Err(error));
+                    }
+                }
+            }
+            let (shared, index) = (&*self.shared, self.cursor.index());
+            let is_ready = shared.readable.poll_until(
+                &mut self.sleeper,
+                cx.waker(),
+                || index.wrapping_add(1),
+                || shared.has_news(index, 1),
+            );
+            if !is_ready {
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+/// A future that has registered a `Waker` takes it back when it is dropped.
+macro_rules! forget_on_drop {
+    ($future:ident, $end:ident, $gate:ident) => {
+        impl<T, W: Weigh<T>> Drop for $future<'_, T, W> {
+            fn drop(&mut self) {
+                if self.is_registered {
+                    forget(&self.$end.shared, |shared| &shared.$gate);
+                }
+            }
+        }
+
+        impl<T, W: Weigh<T>> fmt::Debug for $future<'_, T, W> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($future)).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+fn forget(shared: &Shared, gate: fn(&Shared) -> &Gate) {
+    gate(shared).forget_waker();
+}
+
+/// Waits until a producer may write. Made by [`Producer::ready`].
+#[must_use = "a future does nothing until it is polled"]
+pub struct WaitDrain<'a, T, W: Weigh<T> = Items> {
+    producer: &'a mut Producer<T, W>,
+    is_registered: bool,
+}
+
+impl<T, W: Weigh<T>> Future for WaitDrain<'_, T, W> {
+    type Output = Result<(), WaitError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let polled = this.producer.poll_drained(cx);
+        this.is_registered |= polled.is_pending();
+        polled
+    }
+}
+
+forget_on_drop!(WaitDrain, producer, writable);
+
+/// Writes an item. Made by [`Producer::write_async`].
+#[must_use = "a future does nothing until it is polled"]
+pub struct WriteAsync<'a, T, W: Weigh<T> = Items> {
+    /// `None` when it is written, or was given back.
+    item: Option<T>,
+    producer: &'a mut Producer<T, W>,
+    is_registered: bool,
+    /// There was no room for this very item: the producer was told to stop on its account.
+    was_refused: bool,
+}
+
+// The item is moved out, and never pinned.
+impl<T, W: Weigh<T>> Unpin for WriteAsync<'_, T, W> {}
+
+impl<T, W: Weigh<T>> Future for WriteAsync<'_, T, W> {
+    type Output = Result<(), WriteError<T>>;
+
+    /// # Panics
+    ///
+    /// If it is polled again after it was ready.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        assert!(this.item.is_some(), "polled after it was ready");
+        if !this.producer.sleeper.takes_turn(cx.waker()) {
+            return Poll::Pending;
+        }
+        loop {
+            let drained = this.producer.poll_drained(cx);
+            this.is_registered |= drained.is_pending();
+            let item = match drained {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(drained) => {
+                    let item = this.item.take().expect("it was there above");
+                    if drained.is_err() {
+                        return Poll::Ready(Err(WriteError(item)));
+                    }
+                    item
+                }
+            };
+            match this.producer.try_write(item) {
+                Ok(_) => return Poll::Ready(Ok(())),
+                Err(TryWriteError::Closed(item)) => return Poll::Ready(Err(WriteError(item))),
+                Err(TryWriteError::WouldBlock(item)) => {
+                    this.item = Some(item);
+                    this.was_refused = true;
+                }
+            }
+        }
+    }
+}
+
+impl<T, W: Weigh<T>> Drop for WriteAsync<'_, T, W> {
+    fn drop(&mut self) {
+        if self.is_registered {
+            self.producer.shared.writable.forget_waker();
+            if self.was_refused && self.item.is_some() {
+                // Nobody was told of that stop, and nobody waits for the room any more.
+                self.producer.cursor.take_back_stop();
+            }
+        }
+    }
+}
+
+impl<T, W: Weigh<T>> fmt::Debug for WriteAsync<'_, T, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteAsync").finish_non_exhaustive()
+    }
+}
+
+/// Waits until the consumer takes no more. Made by [`Producer::closed`].
+#[must_use = "a future does nothing until it is polled"]
+pub struct Closed<'a, T, W: Weigh<T> = Items> {
+    producer: &'a mut Producer<T, W>,
+    is_registered: bool,
+}
+
+impl<T, W: Weigh<T>> Future for Closed<'_, T, W> {
+    type Output = WaitError;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<WaitError> {
+        let this = self.get_mut();
+        let producer = &mut *this.producer;
+        let (cursor, shared) = (&producer.cursor, &*producer.shared);
+        let is_closed = shared.writable.poll_until(
+            &mut producer.sleeper,
+            cx.waker(),
+            // Out of the consumer's reach, as long as nothing more is written.
+            || cursor.index().wrapping_add(1),
+            || shared.is_refusing(),
+        );
+        this.is_registered |= !is_closed;
+        match producer.open_or_error() {
+            Err(error) => Poll::Ready(error),
+            Ok(()) => Poll::Pending,
+        }
+    }
+}
+
+forget_on_drop!(Closed, producer, writable);
+
+/// Reads an item. Made by [`Consumer::read_async`].
+#[must_use = "a future does nothing until it is polled"]
+pub struct ReadAsync<'a, T, W: Weigh<T> = Items> {
+    consumer: &'a mut Consumer<T, W>,
+    is_registered: bool,
+}
+
+impl<T, W: Weigh<T>> Future for ReadAsync<'_, T, W> {
+    type Output = Result<T, ReadError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let polled = this.consumer.poll_read(cx);
+        this.is_registered |= polled.is_pending();
+        polled
+    }
+}
+
+forget_on_drop!(ReadAsync, consumer, readable);
+
+/// Resolves when everything has been consumed, as [`Finish::wait`] does.
+impl Future for Finish {
+    type Output = Result<(), WaitError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        let (shared, last) = (&*this.shared, this.last);
+        let is_over = shared.writable.poll_until(
+            &mut this.sleeper,
+            cx.waker(),
+            || last,
+            || shared.accounting.consumed_up_to(last) || shared.is_gone(),
+        );
+        if !is_over {
+            return Poll::Pending;
+        }
+        match this.try_wait() {
+            Ok(true) => Poll::Ready(Ok(())),
+            Ok(false) => Poll::Pending, // cannot be: it is over
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+}
+
+/// As [`Consumer::iter`]: `Result`s, of which a clean end is none, and an abandonment or an abort is one last
+/// `Err`.
+///
+/// # Examples
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use futures_lite::StreamExt;
+///
+/// let (mut producer, mut consumer) = highwater::channel(4);
+/// producer.write_all(&[1, 2, 3]).unwrap();
+/// producer.end();
+/// let items: Result<Vec<_>, _> = (&mut consumer).try_collect().await;
+/// assert_eq!(items.unwrap(), [1, 2, 3]);
+/// assert_eq!(consumer.next().await, None);
+/// # });
+/// ```
+impl<T, W: Weigh<T>> Stream for Consumer<T, W> {
+    type Item = Result<T, ReadError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.stream_is_done {
+            return Poll::Ready(None);
+        }
+        match this.poll_read(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(item)) => Poll::Ready(Some(Ok(item))),
+            Poll::Ready(Err(error)) => {
+                this.stream_is_done = true;
+                Poll::Ready(Some(error).filter(|e| *e != ReadError::Ended).map(Err))
+            }
+        }
+    }
+}
+
+impl<T, W: Weigh<T>> FusedStream for Consumer<T, W> {
+    fn is_terminated(&self) -> bool {
+        self.stream_is_done
+    }
+}
+
+/// `poll_ready` is the signal: it resolves when one may write, by the high- and low-water mark. Flushing has
+/// nothing to do, as what was sent can be read at once. Closing is [`end`](Producer::end): after it, this end
+/// refuses all that is written.
+///
+/// Only where items are counted: in a weighted channel it shows with the item whether there is room for
+/// it. [`write_async`](Producer::write_async) serves both.
+///
+/// # Examples
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use futures_util::{SinkExt, StreamExt};
+///
+/// let (mut producer, consumer) = highwater::channel(4);
+/// producer.send("one").await?;
+/// producer.send("two").await?;
+/// producer.close().await?;
+/// let items: Vec<_> = consumer.map(Result::unwrap).collect().await;
+/// assert_eq!(items, ["one", "two"]);
+/// # Ok::<(), highwater::SinkError<&str>>(())
+/// # }).unwrap();
+/// ```
+impl<T> Sink<T> for Producer<T> {
+    type Error = SinkError<T>;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        let this = self.get_mut();
+        if !this.sleeper.takes_turn(cx.waker()) {
+            return Poll::Pending;
+        }
+        loop {
+            match this.poll_drained(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(cause)) => {
+                    return Poll::Ready(Err(SinkError { item: None, cause }))
+                }
+                Poll::Ready(Ok(())) => {}
+            }
+            // With both marks at the capacity a full channel counts as drained.
+            if this.cursor.free_slots(1) > 0 {
+                return Poll::Ready(Ok(()));
+            }
+            this.cursor.refuse_slots(1);
+        }
+    }
+
+    /// # Panics
+    ///
+    /// If there is no room, which `poll_ready` would have told.
+    fn start_send(self: Pin<&mut Self>, item: T) -> Result<(), Self::Error> {
+        let this = self.get_mut();
+        match this.try_write(item) {
+            // Obeyed by the next `poll_ready`.
+            Ok(_) => Ok(()),
+            Err(TryWriteError::Closed(item)) => Err(SinkError {
+                item: Some(item),
+                cause: WaitError {
+                    reason: this.cancel_reason(),
+                },
+            }),
+            Err(TryWriteError::WouldBlock(_)) => panic!("`start_send` without `poll_ready`"),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.publish_rest();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.get_mut().close_as_sink();
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A [`Sink`] that is refused: the consumer takes no more.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SinkError<T> {
+    /// What was to be sent; `None` if it was found before anything was.
+    pub item: Option<T>,
+    /// Why.
+    pub cause: WaitError,
+}
+
+impl<T> fmt::Debug for SinkError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkError")
+            .field("cause", &self.cause)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Display for SinkError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl<T> std::error::Error for SinkError<T> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.source()
+    }
+}
+
+impl<T> From<SinkError<T>> for std::io::Error {
+    /// Drops the item.
+    fn from(error: SinkError<T>) -> Self {
+        error.cause.into()
+    }
+}
+
+// An end is never pinned to its place: what is in the ring does not move with it.
+impl<T, W> Unpin for Producer<T, W> {}
+impl<T, W> Unpin for Consumer<T, W> {}
