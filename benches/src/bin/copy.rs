@@ -105,6 +105,8 @@ fn copy_files(rounds: usize) {
     for _ in 0..rounds {
         for way in &mut ways {
             let _ = std::fs::remove_file(&to);
+            // What the one before has left to be written to the disk is not this one's burden.
+            let _ = Command::new("sync").status();
             let mut command = (way.command)(&programs);
             command.args([&from, &to]).stderr(Stdio::null());
             let begin = Instant::now();
