@@ -150,6 +150,7 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     /// Publishes what was written so far, and goes on holding back.
     pub fn flush(&mut self) {
         self.producer.publish_rest();
+        self.producer.listen_for_drain();
     }
 
     /// As [`Producer::need_drain`], but goes on holding back: what is held back counts, and the consumer

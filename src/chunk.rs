@@ -14,7 +14,9 @@ use core::{fmt, mem::MaybeUninit};
 #[cfg(feature = "std")]
 use crate::{
     error::{ChunkError, ReadError, ReadTimeoutError, ReserveError, WaitError},
+    producer::listen_for_drain,
     sync::{Deadline, Instant},
+    wait::Sleeper,
 };
 #[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
 use std::time::Duration;
@@ -42,6 +44,9 @@ use std::time::Duration;
 pub struct WriteChunk<'a, T> {
     region: WriteRegion<'a, T>,
     shared: &'a Shared,
+    /// Borrowed as the cursor is: a chunk may be sent to another thread.
+    #[cfg(feature = "std")]
+    sleeper: &'a mut Sleeper,
 }
 
 impl<T> WriteChunk<'_, T> {
@@ -164,7 +169,10 @@ impl<T> WriteChunk<'_, T> {
         if let Some((before, now)) = cursor.publish_rest() {
             self.shared.readable.passed_with_notes(before, now);
         }
-        Flow::judged(cursor.is_high(count))
+        let flow = Flow::judged(cursor.is_high(count));
+        #[cfg(feature = "std")]
+        listen_for_drain(cursor, self.shared, self.sleeper);
+        flow
     }
 }
 
@@ -216,8 +224,7 @@ impl<T> Producer<T> {
             return Err(TryReserveError::TooLarge { slots, most });
         }
         if self.find_room(slots)? < slots {
-            self.cursor.refuse_slots(slots);
-            return Err(TryReserveError::WouldBlock);
+            return Err(self.refuse_slots(slots));
         }
         Ok(self.chunk_of(slots))
     }
@@ -234,10 +241,15 @@ impl<T> Producer<T> {
     ) -> Result<WriteChunk<'_, T>, TryReserveError> {
         let free = self.find_room(slots)?;
         if free == 0 && slots > 0 {
-            self.cursor.refuse_slots(1);
-            return Err(TryReserveError::WouldBlock);
+            return Err(self.refuse_slots(1));
         }
         Ok(self.chunk_of(slots))
+    }
+
+    fn refuse_slots(&mut self, wanted: usize) -> TryReserveError {
+        self.cursor.refuse_slots(wanted);
+        self.listen_for_drain();
+        TryReserveError::WouldBlock
     }
 
     /// Looks for free slots, if by what we last saw there are fewer.
@@ -253,6 +265,8 @@ impl<T> Producer<T> {
         WriteChunk {
             region: WriteRegion::new(&mut self.cursor, slots),
             shared: &self.shared,
+            #[cfg(feature = "std")]
+            sleeper: &mut self.sleeper,
         }
     }
 }
@@ -516,7 +530,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     ///
     /// [`TryReadError`] if there is none, as of [`try_read`](Self::try_read).
     pub fn try_chunk_up_to(&mut self, items: usize) -> Result<ReadChunk<'_, T, W>, TryReadError> {
-        self.look_for(items.min(1), items)?;
+        self.look_or_listen(items.min(1), items)?;
         Ok(self.chunk_of(items))
     }
 
@@ -624,7 +638,7 @@ impl<T> Consumer<T> {
         if items > most {
             return Err(TryChunkError::TooLarge { items, most });
         }
-        self.look_for(items, items)?;
+        self.look_or_listen(items, items)?;
         Ok(self.chunk_of(items))
     }
 }

@@ -26,7 +26,7 @@ use {
     crate::{
         error::{ReadError, ReadTimeoutError},
         sync::{Deadline, Instant},
-        wait::Sleeper,
+        wait::{listener::Callback, Listening, Sleeper},
     },
     core::iter::FusedIterator,
     std::error::Error,
@@ -114,8 +114,14 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     pub fn try_read(&mut self) -> Result<T, TryReadError> {
         match self.read_seen() {
             Some(item) => Ok(item),
-            None => self.read_after_look(),
+            None => self.try_read_after_look(),
         }
+    }
+
+    #[inline(never)]
+    fn try_read_after_look(&mut self) -> Result<T, TryReadError> {
+        self.look_or_listen(1, 1)?;
+        self.read_looked_for()
     }
 
     /// The fast path: no note from the producer, and an item that we know of.
@@ -130,14 +136,47 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         Some(item)
     }
 
+    /// As `try_read`, for an operation that will wait.
+    #[cfg(feature = "std")]
     #[inline(never)]
-    fn read_after_look(&mut self) -> Result<T, TryReadError> {
+    pub(crate) fn read_after_look(&mut self) -> Result<T, TryReadError> {
         self.look_for(1, 1)?;
+        self.read_looked_for()
+    }
+
+    fn read_looked_for(&mut self) -> Result<T, TryReadError> {
         let before = self.cursor.index();
         let item = self.cursor.pop().ok_or(TryReadError::Empty)?;
         let now = self.cursor.index();
         self.shared.writable.passed_with_notes(before, now);
         Ok(item)
+    }
+
+    /// As `look_for`, for an operation that does not wait: if it would have to, the listener hears when
+    /// there is something.
+    pub(crate) fn look_or_listen(
+        &mut self,
+        wanted: usize,
+        enough: usize,
+    ) -> Result<(), TryReadError> {
+        match self.look_for(wanted, enough) {
+            Err(TryReadError::Empty) if self.listen_for(wanted) => self.look_for(wanted, enough),
+            looked => looked,
+        }
+    }
+
+    /// Nothing is there; returns whether that has changed meanwhile.
+    fn listen_for(&mut self, _wanted: usize) -> bool {
+        #[cfg(feature = "std")]
+        if self.sleeper.has_listener() {
+            let (shared, index) = (&*self.shared, self.cursor.index());
+            let wake_at = index.wrapping_add(_wanted);
+            let listening = shared.readable.listen(&self.sleeper, wake_at, || {
+                shared.has_items_or_end(index, _wanted)
+            });
+            return listening != Listening::Waits;
+        }
+        false
     }
 
     /// Sees to it that the cursor knows of `wanted` items, or better of `enough`; of fewer only if these
@@ -193,7 +232,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// # Ok::<(), highwater::WriteError<char>>(())
     /// ```
     pub fn peek(&mut self) -> Option<&T> {
-        self.look_for(1, 1).ok()?;
+        self.look_or_listen(1, 1).ok()?;
         self.cursor.peek()
     }
 
@@ -274,7 +313,7 @@ impl<T, W> Consumer<T, W> {
         self.publish_rest();
         if !self.has_left {
             self.has_left = true;
-            #[cfg(feature = "async")]
+            #[cfg(feature = "std")]
             self.shared.readable.forget_waker();
             // Swept last: the producer is told before drops run that may take long, or panic. Until
             // then nobody else can sweep, so that all is dropped when this returns.
@@ -312,6 +351,74 @@ impl<T, W> Consumer<T, W> {
     /// A handle through which any thread can watch the channel.
     pub fn monitor(&self) -> Monitor {
         Monitor::new(self.shared.clone())
+    }
+}
+
+/// # Event loops
+///
+/// For a consumer that waits neither in a thread nor in a task of its own.
+#[cfg(feature = "std")]
+impl<T, W: Weigh<T>> Consumer<T, W> {
+    /// A descriptor that is readable while there is something to read, or an end to hear of: for epoll and
+    /// everything that is built on it. See [`EventFd`](crate::EventFd).
+    ///
+    /// It becomes unreadable when an operation that does not wait finds too little (`Empty`), and readable
+    /// again when there is enough for that operation. Asked for again, it is the same one.
+    ///
+    /// One end may use it, and sleep in a thread or a task, by turns: nothing is missed in the change. While
+    /// it waits in another way the descriptor may be readable.
+    ///
+    /// # Errors
+    ///
+    /// [`EventFdError`](crate::EventFdError) if the system gives no descriptor, for instance as the process
+    /// has too many. The channel is as it was.
+    #[cfg(all(feature = "eventfd", target_os = "linux"))]
+    pub fn ready_fd(&mut self) -> Result<crate::EventFd, crate::EventFdError> {
+        let (fd, is_new) = self.shared.readable.event_fd(&mut self.sleeper)?;
+        if is_new {
+            // What came before is there already.
+            let _ = self.look_or_listen(1, 1);
+        }
+        Ok(fd)
+    }
+
+    /// Calls `callback` when there is something to read, or an end to hear of, each time after an
+    /// operation that does not wait has found too little (`Empty`). It replaces an earlier callback.
+    ///
+    /// Begin by reading until `Empty`: it is not called for what is there before. It says that it is time to
+    /// look, and may come once too often. As for [`Producer::on_drain`](crate::Producer::on_drain): it runs in
+    /// the thread of the other end, within its writing, and must not wait for either end, or for a lock that
+    /// is held while an end is used; no lock of the channel is held; panics are caught; an operation that
+    /// waits hears of the item itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::TryReadError;
+    /// use std::sync::mpsc;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(2);
+    /// let (events, event_loop) = mpsc::channel();
+    /// consumer.on_ready(move || drop(events.send("ready")));
+    /// assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
+    ///
+    /// producer.write("item")?;
+    /// assert_eq!(event_loop.try_recv(), Ok("ready"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_ready(&mut self, callback: impl Fn() + Send + Sync + 'static) {
+        self.set_callback(Some(alloc::sync::Arc::new(callback)));
+    }
+
+    /// Calls nothing any more. A call that is under way in the producer's thread may still go on.
+    pub fn clear_on_ready(&mut self) {
+        self.set_callback(None);
+    }
+
+    fn set_callback(&mut self, callback: Option<Callback>) {
+        let gate = &self.shared.readable;
+        gate.set_callback(&mut self.sleeper, callback);
+        let _ = self.look_or_listen(1, 1);
     }
 }
 

@@ -540,3 +540,34 @@ impl ReadTimeoutError {
             .unwrap_or_else(|| unreachable!("there was no deadline"))
     }
 }
+
+/// There is no [`EventFd`](crate::EventFd) for this end. The channel goes on without it.
+#[cfg(all(feature = "eventfd", target_os = "linux"))]
+#[derive(Debug)]
+pub struct EventFdError(pub(crate) io::Error);
+
+#[cfg(all(feature = "eventfd", target_os = "linux"))]
+impl fmt::Display for EventFdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "no eventfd: {}; close descriptors or raise the limit of open files, and ask again, or wait in a thread or a task: the channel goes on without it",
+            self.0
+        )
+    }
+}
+
+#[cfg(all(feature = "eventfd", target_os = "linux"))]
+impl Error for EventFdError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[cfg(all(feature = "eventfd", target_os = "linux"))]
+impl From<EventFdError> for io::Error {
+    /// The error of eventfd(2).
+    fn from(error: EventFdError) -> Self {
+        error.0
+    }
+}

@@ -135,6 +135,7 @@
 //! - `std` (default): everything that sleeps. Without it the crate is `no_std` + `alloc` (and needs
 //!   Rust 1.81), and ends can only be polled.
 //! - `membarrier` (default): allows the call to `membarrier(2)` on Linux, see [`barrier`].
+//! - `eventfd` (default): on Linux, descriptors for event loops, see [`EventFd`].
 //! - `async`: the same waits as futures, of no particular runtime; `Stream` and `Future` for the ends.
 //! - `loom`: for the crate's own models.
 
@@ -190,6 +191,9 @@ pub use pipe::{
     pipe, pipe_items, CancelHandle, Pipe, PipeError, PipeFailure, PipeProgress, PipeReport,
     Pipeline, PipelineError, PipelineFailure, PipelineReport,
 };
+
+#[cfg(all(feature = "eventfd", target_os = "linux"))]
+pub use {error::EventFdError, wait::event::EventFd};
 
 #[cfg(feature = "async")]
 pub use task::{Closed, ReadAsync, SinkError, WaitDrain, WriteAsync};

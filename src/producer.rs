@@ -26,7 +26,7 @@ use {
     crate::{
         error::{WaitTimeoutError, WriteError, WriteTimeoutError},
         sync::{Deadline, Instant},
-        wait::Sleeper,
+        wait::{listener::Callback, Listening, Sleeper},
     },
     std::error::Error,
 };
@@ -172,12 +172,21 @@ impl<T, W: Weigh<T>> Producer<T, W> {
             Err(item) => item,
         };
         self.cursor.look();
-        if let Err(item) = self.cursor.push(item, weight) {
-            self.publish_rest();
-            return Err(TryWriteError::WouldBlock(item));
-        }
+        let pushed = self.cursor.push(item, weight);
         self.publish_rest();
-        Ok(Flow::judged(self.cursor.is_high(weight)))
+        let answer = match pushed {
+            Ok(()) => Ok(Flow::judged(self.cursor.is_high(weight))),
+            Err(item) => Err(TryWriteError::WouldBlock(item)),
+        };
+        self.listen_for_drain();
+        answer
+    }
+
+    /// If the producer has been told to stop, its listener hears of the drain.
+    #[inline]
+    pub(crate) fn listen_for_drain(&self) {
+        #[cfg(feature = "std")]
+        listen_for_drain(&self.cursor, &self.shared, &self.sleeper);
     }
 
     /// Whether the producer was told to stop and the channel has not drained since.
@@ -193,7 +202,11 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         // What the consumer does not see it cannot drain.
         self.publish_rest();
         // Gone first: after a cancel no drain is found any more.
-        !self.shared.is_gone() && self.cursor.need_drain()
+        let need_drain = !self.shared.is_gone() && self.cursor.need_drain();
+        if need_drain {
+            self.listen_for_drain();
+        }
+        need_drain
     }
 
     /// What is buffered now, in items or weight. The consumer can make it less at any moment, and
@@ -289,6 +302,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// has to know.
     fn marks_changed(&self) {
         self.shared.readable.ring();
+        self.listen_for_drain();
     }
 
     /// Ends the stream: the consumer gets all that is buffered and then `Ended`.
@@ -389,6 +403,125 @@ impl<T, W> Producer<T, W> {
             // What was written as the consumer went is nobody else's to drop.
             self.cursor.sweep();
         }
+    }
+}
+
+/// For an operation that does not wait, and has told the producer to stop: its listener, if it has one,
+/// hears of the drain.
+#[cfg(feature = "std")]
+#[inline]
+pub(crate) fn listen_for_drain<T, W: Weigh<T>>(
+    cursor: &WriteCursor<T, W>,
+    shared: &Shared,
+    sleeper: &Sleeper,
+) {
+    if !sleeper.has_listener() || !cursor.level().need_drain() {
+        return;
+    }
+    let listening = shared.writable.listen(sleeper, cursor.drain_index(), || {
+        shared.is_refusing() || !cursor.need_drain()
+    });
+    // It is about to be told to stop, and must hear that this is over.
+    if listening == (Listening::IsReady { was_told: false }) {
+        sleeper.notify_listener();
+    }
+}
+
+/// # Event loops
+///
+/// For a producer that waits neither in a thread nor in a task of its own.
+#[cfg(feature = "std")]
+impl<T, W: Weigh<T>> Producer<T, W> {
+    /// A descriptor that is readable while this end may write, or has to hear that the consumer takes no more:
+    /// for epoll and everything that is built on it. See [`EventFd`](crate::EventFd).
+    ///
+    /// It becomes unreadable when an operation that does not wait tells the producer to stop, and readable
+    /// again at drain. Asked for again, it is the same one.
+    ///
+    /// One end may use it, and sleep in a thread or a task, by turns: nothing is missed in the change. While
+    /// it waits in another way the descriptor may be readable.
+    ///
+    /// # Errors
+    ///
+    /// [`EventFdError`](crate::EventFdError) if the system gives no descriptor, for instance as the process
+    /// has too many. The channel is as it was.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::Flow;
+    /// use rustix::event::{poll, PollFd, PollFlags};
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(2);
+    /// let drained = producer.drain_fd()?;
+    /// # let reader =
+    /// std::thread::spawn(move || consumer.iter().count());
+    /// for i in 0..100 {
+    ///     if producer.try_write(i)? == Flow::Backpressure {
+    ///         poll(&mut [PollFd::new(&drained, PollFlags::IN)], None)?; // and whatever else there is
+    ///     }
+    /// }
+    /// # producer.end();
+    /// # assert_eq!(reader.join().unwrap(), 100);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(all(feature = "eventfd", target_os = "linux"))]
+    pub fn drain_fd(&mut self) -> Result<crate::EventFd, crate::EventFdError> {
+        let (fd, is_new) = self.shared.writable.event_fd(&mut self.sleeper)?;
+        if is_new {
+            self.publish_rest();
+            self.listen_for_drain();
+        }
+        Ok(fd)
+    }
+
+    /// Calls `callback` at each drain that an operation which does not wait has asked for, by `Backpressure`,
+    /// `WouldBlock` or [`need_drain`](Self::need_drain); and when the consumer takes no more while the
+    /// producer waits for that. As `on('drain')` of a Node.js stream. It replaces an earlier callback.
+    ///
+    /// For those who integrate something else: let it set a flag, send a message to an event loop, or signal
+    /// a semaphore. It says that it is time to look, and may come once too often: ask
+    /// [`need_drain`](Self::need_drain) again, or write.
+    ///
+    /// - **Thread**: it runs in the thread that brings the drain about, which is the consumer's, within
+    ///   its reading, and holds that up; if the drain came during the very operation that asks for it (or the
+    ///   producer has been told to stop already as this is called, and has drained meanwhile), in the producer's
+    ///   own thread, before that operation returns.
+    /// - **Re-entrancy**: no lock of the channel is held. It must not wait for either end, or for a lock that
+    ///   is held while an end is used.
+    /// - **Panics** are caught: the panic hook reports them, and the operation goes on.
+    /// - An operation that waits (`write`, `wait_drain`, a future) hears of the drain itself, and not the
+    ///   callback.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::Flow;
+    /// use std::sync::mpsc;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(2);
+    /// let (events, event_loop) = mpsc::channel();
+    /// producer.on_drain(move || drop(events.send("drain")));
+    /// while producer.try_write("item")? == Flow::Ready {}
+    ///
+    /// consumer.read()?;
+    /// assert_eq!(event_loop.try_recv(), Ok("drain"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_drain(&mut self, callback: impl Fn() + Send + Sync + 'static) {
+        self.set_callback(Some(alloc::sync::Arc::new(callback)));
+    }
+
+    /// Calls nothing any more at drain. A call that is under way in the consumer's thread may still go on.
+    pub fn clear_on_drain(&mut self) {
+        self.set_callback(None);
+    }
+
+    fn set_callback(&mut self, callback: Option<Callback>) {
+        let gate = &self.shared.writable;
+        gate.set_callback(&mut self.sleeper, callback);
+        self.publish_rest();
+        self.listen_for_drain();
     }
 }
 
@@ -601,6 +734,8 @@ impl<T, W: Weigh<T>> Producer<T, W> {
 
 impl<T, W> Drop for Producer<T, W> {
     fn drop(&mut self) {
+        #[cfg(feature = "std")]
+        self.shared.writable.forget_waker();
         if self.state.get() == ProducerState::Open {
             self.go_on_to(if self.shared.is_refusing() {
                 ProducerState::Told
@@ -663,6 +798,14 @@ impl Finish {
     ///
     /// [`WaitError`] if the consumer went before that, or before the end.
     pub fn try_wait(&self) -> Result<bool, WaitError> {
+        match self.look() {
+            #[cfg(feature = "std")]
+            Ok(false) if self.listen() != Listening::Waits => self.look(),
+            looked => looked,
+        }
+    }
+
+    pub(crate) fn look(&self) -> Result<bool, WaitError> {
         // Gone first: what was consumed before it went is then visible.
         let gone = self.shared.is_gone();
         if !self.is_cancelled && self.shared.accounting.consumed_up_to(self.last) {
@@ -684,6 +827,28 @@ impl Finish {
 
 #[cfg(feature = "std")]
 impl Finish {
+    /// A descriptor that is readable when everything has been consumed, or the consumer has gone before that:
+    /// for epoll and everything that is built on it. See [`EventFd`](crate::EventFd).
+    ///
+    /// # Errors
+    ///
+    /// [`EventFdError`](crate::EventFdError), as of [`Producer::drain_fd`].
+    #[cfg(all(feature = "eventfd", target_os = "linux"))]
+    pub fn finish_fd(&mut self) -> Result<crate::EventFd, crate::EventFdError> {
+        let (fd, is_new) = self.shared.writable.event_fd(&mut self.sleeper)?;
+        if is_new {
+            self.listen();
+        }
+        Ok(fd)
+    }
+
+    fn listen(&self) -> Listening {
+        let (shared, last) = (&*self.shared, self.last);
+        shared
+            .writable
+            .listen(&self.sleeper, last, || shared.is_over(last))
+    }
+
     /// Sleeps until everything has been consumed.
     ///
     /// # Errors
@@ -720,10 +885,8 @@ impl Finish {
         let (shared, last) = (&*self.shared, self.last);
         shared
             .writable
-            .wait_until(&mut self.sleeper, last, deadline, || {
-                shared.accounting.consumed_up_to(last) || shared.is_gone()
-            });
-        if self.try_wait()? {
+            .wait_until(&mut self.sleeper, last, deadline, || shared.is_over(last));
+        if self.look()? {
             Ok(())
         } else {
             Err(WaitTimeoutError::Timeout)
@@ -731,7 +894,7 @@ impl Finish {
     }
 }
 
-#[cfg(feature = "async")]
+#[cfg(feature = "std")]
 impl Drop for Finish {
     fn drop(&mut self) {
         // Of a task that has polled it.
@@ -742,7 +905,7 @@ impl Drop for Finish {
 impl fmt::Debug for Finish {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Finish")
-            .field("finished", &self.try_wait())
+            .field("finished", &self.look())
             .finish_non_exhaustive()
     }
 }

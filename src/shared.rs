@@ -174,6 +174,12 @@ impl Shared {
         self.readable.notes() & (GONE | STOPPED) != 0
     }
 
+    /// For a `Finish`: whether there is nothing more to wait for.
+    #[cfg(feature = "std")]
+    pub(crate) fn is_over(&self, last: usize) -> bool {
+        self.accounting.consumed_up_to(last) || self.is_gone()
+    }
+
     /// For the producer, or the `Finish` that it left: why the consumer went, if it said so.
     pub(crate) fn cancel_reason(&self) -> Option<Reason> {
         let notes = self.readable.notes();
@@ -191,10 +197,16 @@ impl Shared {
     /// that they will not come, or not before some are taken.
     #[cfg(feature = "std")]
     pub(crate) fn has_news(&self, index: usize, wanted: usize) -> bool {
+        self.has_items_or_end(index, wanted) || self.accounting.low() < wanted - 1
+    }
+
+    /// For the consumer: whether so many items are there from `index` on, or it is clear that they will not
+    /// come.
+    #[cfg(feature = "std")]
+    pub(crate) fn has_items_or_end(&self, index: usize, wanted: usize) -> bool {
         self.accounting.has_items(index, wanted)
             || self.producer_state() != ProducerState::Open
             || self.is_aborted()
-            || self.accounting.low() < wanted - 1
     }
 
     /// For anyone: what is buffered and may still be read. What a dead end left behind is not.

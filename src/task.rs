@@ -172,7 +172,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
             return Poll::Pending;
         }
         loop {
-            match self.try_read() {
+            match self.read_after_look() {
                 Ok(item) => return Poll::Ready(Ok(item)),
                 Err(error) => {
                     if let Some(error) = error.into_read_error() {
@@ -368,12 +368,12 @@ impl Future for Finish {
             &mut this.sleeper,
             cx.waker(),
             || last,
-            || shared.accounting.consumed_up_to(last) || shared.is_gone(),
+            || shared.is_over(last),
         );
         if !is_over {
             return Poll::Pending;
         }
-        match this.try_wait() {
+        match this.look() {
             Ok(true) => Poll::Ready(Ok(())),
             Ok(false) => Poll::Pending, // cannot be: it is over
             Err(error) => Poll::Ready(Err(error)),

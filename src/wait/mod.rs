@@ -38,6 +38,13 @@
 // A model never makes the call.
 #[cfg_attr(all(loom, feature = "loom"), allow(dead_code))]
 pub(crate) mod barrier;
+#[cfg(all(feature = "eventfd", target_os = "linux"))]
+pub(crate) mod event;
+#[cfg(all(feature = "std", not(all(feature = "eventfd", target_os = "linux"))))]
+#[path = "no_event.rs"]
+mod event;
+#[cfg(feature = "std")]
+pub(crate) mod listener;
 #[cfg(feature = "std")]
 mod park;
 #[cfg(feature = "std")]
@@ -52,7 +59,9 @@ use crossbeam_utils::CachePadded;
 #[cfg(feature = "std")]
 use {
     alloc::sync::Arc,
-    core::{task::Waker, time::Duration},
+    core::{cell::Cell, task::Waker, time::Duration},
+    listener::{Callback, Doors, Listener},
+    std::panic::{catch_unwind, AssertUnwindSafe},
 };
 
 /// A note: the other side must use a full fence between publishing and asking who sleeps.
@@ -229,7 +238,7 @@ impl Gate {
         // The lock is released: the woken side may come back to the slot at once.
         if let Some(waker) = waker {
             self.wake_ups.bump_shared();
-            waker.wake();
+            shielded(|| waker.wake());
         }
     }
 
@@ -266,7 +275,7 @@ impl Gate {
             if barrier::is_under_way() && ready() {
                 break true;
             }
-            let reliable = self.heavy_barrier(&mut sleeper.fenced);
+            let reliable = self.heavy_barrier(&sleeper.fenced);
             if ready() {
                 break true;
             }
@@ -287,6 +296,7 @@ impl Gate {
         // No Waker survives the wait, whichever way it ended.
         self.put_waker(None);
         woken(in_time);
+        sleeper.disarm();
         in_time
     }
 
@@ -304,10 +314,11 @@ impl Gate {
             return true;
         }
         self.put_waker(Some(waker.clone()));
+        sleeper.disarm();
         sleeper.turns = 0;
         // Relaxed: as in `wait_until`.
         self.line.wake_at.store(wake_at(), Ordering::Relaxed);
-        let reliable = self.heavy_barrier(&mut sleeper.fenced);
+        let reliable = self.heavy_barrier(&sleeper.fenced);
         if ready() {
             self.put_waker(None);
             return true;
@@ -320,25 +331,95 @@ impl Gate {
         false
     }
 
+    /// For the owner, when an operation that does not wait has found nothing to do: its listener, if it has
+    /// one, hears when that may have changed.
+    ///
+    /// So between two operations of an end that has a descriptor it is always either readable or armed: its
+    /// Waker is in the slot, and announced.
+    pub(crate) fn listen(
+        &self,
+        sleeper: &Sleeper,
+        wake_at: usize,
+        mut ready: impl FnMut() -> bool,
+    ) -> Listening {
+        let listener = match &sleeper.listener {
+            Some(listener) => listener,
+            None => return Listening::Waits,
+        };
+        // Before the look at the slot, as what is notified after it must stay. (A notification may also come
+        // late, of an earlier time: then the end looks in vain, and clears it here.)
+        listener.clear();
+        if sleeper.armed_for.get() == Some(wake_at) && self.bell.slot.lock().is_some() {
+            return Listening::Waits; // Nobody has rung since.
+        }
+        self.put_waker(Some(Waker::from(listener.clone())));
+        // Relaxed: as in `wait_until`.
+        self.line.wake_at.store(wake_at, Ordering::Relaxed);
+        let reliable = self.heavy_barrier(&sleeper.fenced);
+        sleeper.armed_for.set(Some(wake_at));
+        if ready() {
+            let was_told = !self.put_waker(None);
+            sleeper.disarm();
+            return Listening::IsReady { was_told };
+        }
+        self.parks.bump();
+        if !reliable {
+            // As for a task: it has to look again by itself.
+            sleeper.armed_for.set(None);
+            sleeper.notify_listener();
+        }
+        Listening::Waits
+    }
+
+    /// For the owner: its descriptor, and whether that is new: then it has to be armed.
+    #[cfg(all(feature = "eventfd", target_os = "linux"))]
+    pub(crate) fn event_fd(
+        &self,
+        sleeper: &mut Sleeper,
+    ) -> Result<(event::EventFd, bool), crate::error::EventFdError> {
+        let mut doors = sleeper.doors();
+        if let Some(event) = doors.event {
+            return Ok((event::EventFd(event), false));
+        }
+        let event = Arc::new(event::Event::new()?);
+        doors.event = Some(event.clone());
+        self.set_doors(sleeper, doors);
+        Ok((event::EventFd(event), true))
+    }
+
+    /// For the owner: what is called from now on when there is something to do. It has to be armed.
+    pub(crate) fn set_callback(&self, sleeper: &mut Sleeper, callback: Option<Callback>) {
+        let mut doors = sleeper.doors();
+        doors.callback = callback;
+        self.set_doors(sleeper, doors);
+    }
+
+    fn set_doors(&self, sleeper: &mut Sleeper, doors: Doors) {
+        // The old one.
+        self.put_waker(None);
+        sleeper.armed_for.set(None);
+        sleeper.listener = Listener::of(doors).map(Arc::new);
+    }
+
     /// For the owner: leaves no Waker behind.
-    #[cfg(feature = "async")]
     pub(crate) fn forget_waker(&self) {
         self.put_waker(None);
     }
 
-    fn put_waker(&self, waker: Option<Waker>) {
+    /// Returns whether there was another one.
+    fn put_waker(&self, waker: Option<Waker>) -> bool {
         let old = core::mem::replace(&mut *self.bell.slot.lock(), waker);
-        // Outside the lock: dropping a Waker may run anybody's code.
-        drop(old);
+        // It is dropped outside the lock: that may run anybody's code.
+        old.is_some()
     }
 
     /// Returns whether the other side is sure to see the announcement made before.
-    fn heavy_barrier(&self, fenced: &mut bool) -> bool {
-        if !*fenced {
+    fn heavy_barrier(&self, fenced: &Cell<bool>) -> bool {
+        if !fenced.get() {
             if self.asymmetric_barrier() {
                 return true;
             }
-            *fenced = true;
+            fenced.set(true);
             self.leave_note(FENCED);
         }
         // Relaxed: pairs with the store in `confirm_fences`. Before the fence and the look: what the
@@ -350,13 +431,38 @@ impl Gate {
     }
 }
 
+/// Calls a Waker or a callback: somebody's code. Its panic, which the panic hook has reported, must not take
+/// the item with it that this operation is about to return, nor the answer.
+#[cfg(feature = "std")]
+fn shielded(call: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(call));
+}
+
+/// How an operation that does not wait leaves its end's listener, if there is one.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listening {
+    /// It hears when there is something to do.
+    Waits,
+    /// There is something to do already.
+    IsReady {
+        /// The listener has heard of it.
+        was_told: bool,
+    },
+}
+
 /// What an end needs to sleep, and keeps from one sleep to the next.
 #[cfg(feature = "std")]
 pub(crate) struct Sleeper {
     spin: spin::Spin,
     parker: Option<Arc<park::Parker>>,
     /// The gate has the note `FENCED`.
-    fenced: bool,
+    fenced: Cell<bool>,
+    /// Who hears, in the place of a thread or a task, that there is something to do.
+    listener: Option<Arc<Listener>>,
+    /// The index for which the listener was put into the gate's slot, unless it was taken out since by this
+    /// end. Cells, as a mere question can find that there is nothing to do.
+    armed_for: Cell<Option<usize>>,
     /// How often in a row a task did not have to wait.
     #[cfg(feature = "async")]
     turns: u32,
@@ -369,10 +475,38 @@ impl Sleeper {
         Self {
             spin: spin::Spin::new(),
             parker: None,
-            fenced: gate.notes() & FENCED != 0,
+            fenced: Cell::new(gate.notes() & FENCED != 0),
+            listener: None,
+            armed_for: Cell::new(None),
             #[cfg(feature = "async")]
             turns: 0,
         }
+    }
+
+    /// Whether there is a listener.
+    pub(crate) fn has_listener(&self) -> bool {
+        self.listener.is_some()
+    }
+
+    /// Tells the listener what nobody else does.
+    pub(crate) fn notify_listener(&self) {
+        if let Some(listener) = &self.listener {
+            shielded(|| listener.notify());
+        }
+    }
+
+    /// The listener is not in the slot any more. Its descriptor is readable until it is again, so that nothing
+    /// is missed that comes in between.
+    fn disarm(&self) {
+        if let (Some(_), Some(listener)) = (self.armed_for.take(), &self.listener) {
+            listener.set();
+        }
+    }
+
+    fn doors(&self) -> Doors {
+        self.listener
+            .as_ref()
+            .map_or_else(Doors::default, |listener| listener.doors().clone())
     }
 
     /// Whether a task may go on without waiting, or has to let others have their turn first: then it is
