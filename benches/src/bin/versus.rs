@@ -1,57 +1,164 @@
-//! Races all contestants, interleaved round by round, and prints a Markdown table of medians,
-//! spreads and ratios. `cargo run --release --bin versus [ROUNDS]`
+//! Runs highwater and its peers against each other, interleaved round by round, each measurement in a process
+//! of its own. Prints a Markdown table for each workload; writes tables, all rounds as JSON, and charts.
+//!
+//! `cargo run --release --bin versus -- --help`
 
-use highwater_benches::CONTESTANTS;
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use highwater_benches::{
+    contestants::PACKAGES,
+    harness::{
+        chart, child,
+        machine::Machine,
+        report,
+        run::{Choice, WorkloadResults},
+        Effort, Workload,
+    },
+    workloads,
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::{env, fs, path::PathBuf};
 
-const ITEMS: u64 = 10_000_000;
+/// highwater beside its peers
+#[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Arguments {
+    /// How often each contestant runs [default: 11, or 1 if --quick]
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Only workloads whose names begin so
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    workload: Vec<String>,
+    /// Only contestants whose names contain this
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    contestant: Vec<String>,
+    /// Say what there is, and run nothing
+    #[arg(long)]
+    list: bool,
+    /// Short measurements: to see that everything works, not to compare
+    #[arg(long)]
+    quick: bool,
+    /// Where results.json, results.md and the charts go
+    #[arg(long, value_name = "DIR", default_value = "target/versus")]
+    out: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
 
-fn main() {
-    let rounds = std::env::args()
-        .nth(1)
-        .map_or(11, |rounds| rounds.parse().expect("ROUNDS is a number"));
+#[derive(Subcommand)]
+enum Command {
+    /// One measurement, in this process; prints it as JSON.
+    #[command(hide = true)]
+    Measure {
+        workload: String,
+        case: String,
+        contestant: String,
+        #[arg(long)]
+        quick: bool,
+    },
+}
 
-    println!(
-        "| u64, one at a time | capacity | million items/s, median | min to max | to the peer |"
-    );
-    println!("|---|---|---|---|---|");
-    for capacity in [64, 1024, 65_536] {
-        let mut results = vec![Vec::new(); CONTESTANTS.len()];
-        for _ in 0..rounds {
-            for (contestant, results) in CONTESTANTS.iter().zip(&mut results) {
-                let items = if contestant.slow { ITEMS / 5 } else { ITEMS };
-                let seconds = contestant.race(capacity, items).as_secs_f64();
-                results.push(items as f64 / seconds / 1e6);
-            }
+#[derive(Serialize)]
+struct Results {
+    command: String,
+    machine: Machine,
+    workloads: Vec<WorkloadResults>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    if let Some(Command::Measure {
+        workload,
+        case,
+        contestant,
+        quick,
+    }) = &arguments.command
+    {
+        return measure(workload, case, contestant, *quick);
+    }
+    let is_chosen = |workload: &Workload| {
+        let begins = |name: &String| workload.name.starts_with(name.as_str());
+        arguments.workload.is_empty() || arguments.workload.iter().any(begins)
+    };
+    let workloads: Vec<_> = workloads::all().into_iter().filter(is_chosen).collect();
+    anyhow::ensure!(!workloads.is_empty(), "no such workload: see --list");
+    if arguments.list {
+        list(&workloads);
+        return Ok(());
+    }
+    compare(&arguments, &workloads)
+}
+
+fn measure(workload: &str, case: &str, contestant: &str, quick: bool) -> anyhow::Result<()> {
+    let workloads = workloads::all();
+    let workload = workloads.iter().find(|w| w.name == workload);
+    let cases = &workload.context("no such workload")?.cases;
+    let case = cases.iter().find(|c| c.name == case);
+    let contestants = &case.context("no such case")?.contestants;
+    let contestant = contestants.iter().find(|c| c.name == contestant);
+    let effort = if quick { Effort::QUICK } else { Effort::FULL };
+    child::measure(contestant.context("no such contestant")?, effort)
+}
+
+fn list(workloads: &[Workload]) {
+    for workload in workloads {
+        println!("{}: {}", workload.name, workload.about);
+        for case in &workload.cases {
+            let names: Vec<_> = case.contestants.iter().map(|c| &*c.name).collect();
+            println!("    {}: {}", case.name, names.join(", "));
         }
-        for results in &mut results {
-            results.sort_by(f64::total_cmp);
-        }
-        for (contestant, result) in CONTESTANTS.iter().zip(&results) {
-            let is_peer = |name: &str| !name.starts_with("highwater");
-            // Each is compared with the peer that waits the same way.
-            let peer = CONTESTANTS
-                .iter()
-                .zip(&results)
-                .find(|(c, _)| is_peer(c.name) && c.blocking == contestant.blocking)
-                .map(|(_, results)| median(results))
-                .expect("there is a peer of each kind");
-            println!(
-                "| {}, {} | {capacity} | {:.0} | {:.0} to {:.0} | {:.2} |",
-                contestant.name,
-                if contestant.blocking {
-                    "blocking"
-                } else {
-                    "polling"
-                },
-                median(result),
-                result[0],
-                result[result.len() - 1],
-                median(result) / peer,
-            );
-        }
+    }
+    for (name, why) in workloads::absent() {
+        println!("not there: {name}: {why}");
     }
 }
 
-fn median(sorted: &[f64]) -> f64 {
-    sorted[sorted.len() / 2]
+fn compare(arguments: &Arguments, workloads: &[Workload]) -> anyhow::Result<()> {
+    let takes_part = |name: &str| {
+        let contains = |part: &String| name.to_lowercase().contains(&part.to_lowercase());
+        arguments.contestant.is_empty() || arguments.contestant.iter().any(contains)
+    };
+    let choice = Choice {
+        rounds: arguments
+            .rounds
+            .unwrap_or(if arguments.quick { 1 } else { 11 }),
+        quick: arguments.quick,
+        takes_part: &takes_part,
+    };
+    let out = &arguments.out;
+    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let command = env::args().skip(1).collect::<Vec<_>>().join(" ");
+    let mut results = Results {
+        command: format!("versus {command}").trim_end().to_owned(),
+        machine: Machine::this()?,
+        workloads: Vec::new(),
+    };
+    let all = workloads.iter().map(|w| choice.len(w) as u64).sum();
+    let bar = ProgressBar::new(all).with_style(ProgressStyle::with_template(
+        "{bar:30} {pos}/{len} {elapsed}, {eta} left: {wide_msg}",
+    )?);
+    let mut text = report::preface(&results.machine, &results.command);
+    bar.suspend(|| print!("{text}"));
+    for workload in workloads.iter().filter(|w| choice.len(w) > 0) {
+        let measured = choice.run(workload, &bar)?;
+        let table = report::markdown(&measured);
+        bar.suspend(|| print!("{table}"));
+        text.push_str(&table);
+        let chart = format!("{}.svg", workload.name.replace('/', "-"));
+        chart::draw(&measured, &out.join(chart))?;
+        results.workloads.push(measured);
+        // After each, so that a run that is broken off has its results.
+        fs::write(
+            out.join("results.json"),
+            serde_json::to_vec_pretty(&results)?,
+        )?;
+        fs::write(out.join("results.md"), &text)?;
+    }
+    bar.finish_and_clear();
+    let postscript = report::postscript(&results.machine, PACKAGES, workloads::absent());
+    print!("{postscript}");
+    text.push_str(&postscript);
+    fs::write(out.join("results.md"), &text)?;
+    Ok(())
 }

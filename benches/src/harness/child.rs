@@ -1,0 +1,109 @@
+//! A measurement in a process of its own.
+
+use super::{Contestant, Disturbance, Effort, Workload};
+use anyhow::Context as _;
+use nix::sys::resource::{getrusage, UsageWho};
+use serde::{Deserialize, Serialize};
+use std::{
+    env,
+    io::Read,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+use wait_timeout::ChildExt as _;
+
+/// What a child prints: one line of JSON.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Sample {
+    pub figures: Vec<f64>,
+    /// Of the whole measurement, with its warm-up.
+    pub seconds: f64,
+    pub involuntary_switches: i64,
+}
+
+impl Sample {
+    /// More involuntary context switches than the kernel's own threads cause on an idle machine.
+    pub fn is_disturbed(&self, disturbance: Disturbance) -> bool {
+        match disturbance {
+            Disturbance::InvoluntarySwitches => {
+                self.involuntary_switches as f64 > 4.0 + 40.0 * self.seconds
+            }
+            Disturbance::Unknown => false,
+        }
+    }
+}
+
+pub enum Outcome {
+    Done(Sample),
+    /// Was killed at the deadline.
+    Hangs,
+    /// What it said last.
+    Failed(String),
+}
+
+/// In the child: measures and prints.
+pub fn measure(contestant: &Contestant, effort: Effort) -> anyhow::Result<()> {
+    // One end that fails must not leave the other one waiting.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::exit(101);
+    }));
+    let (before, begin) = (involuntary_switches()?, Instant::now());
+    let figures = (contestant.run)(effort);
+    let sample = Sample {
+        figures,
+        seconds: begin.elapsed().as_secs_f64(),
+        involuntary_switches: involuntary_switches()? - before,
+    };
+    println!("{}", serde_json::to_string(&sample)?);
+    // Without taking down what a peer may still have running.
+    std::process::exit(0);
+}
+
+fn involuntary_switches() -> anyhow::Result<i64> {
+    Ok(getrusage(UsageWho::RUSAGE_SELF)?.involuntary_context_switches())
+}
+
+/// In the parent: has a child measure, and waits until the deadline at most.
+pub fn run(
+    workload: &Workload,
+    case: &str,
+    contestant: &str,
+    quick: bool,
+) -> anyhow::Result<Outcome> {
+    let mut child = Command::new(env::current_exe()?)
+        .arg("measure")
+        .args([workload.name, case, contestant])
+        .args(quick.then_some("--quick"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("this program cannot start itself")?;
+    let Some(status) = child.wait_timeout(workload.deadline)? else {
+        child.kill()?;
+        child.wait()?;
+        return Ok(Outcome::Hangs);
+    };
+    let read = |from: Option<&mut dyn Read>| -> anyhow::Result<String> {
+        let mut text = String::new();
+        from.context("the pipe is there")?
+            .read_to_string(&mut text)?;
+        Ok(text)
+    };
+    if !status.success() {
+        let said = read(child.stderr.as_mut().map(|pipe| pipe as _))?;
+        // The message, and not the advice on backtraces below it.
+        let said = said
+            .lines()
+            .rfind(|line| !line.is_empty() && !line.starts_with("note:"))
+            .unwrap_or("says nothing");
+        return Ok(Outcome::Failed(format!("{said} ({status})")));
+    }
+    let printed = read(child.stdout.as_mut().map(|pipe| pipe as _))?;
+    Ok(Outcome::Done(serde_json::from_str(&printed)?))
+}
+
+/// Long enough for a measurement of [`Effort::FULL`] on a busy machine.
+pub const DEADLINE: Duration = Duration::from_secs(10);

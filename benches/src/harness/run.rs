@@ -1,0 +1,153 @@
+//! Rounds: every contestant once in each.
+
+use super::{
+    child::{self, Outcome, Sample},
+    Better, Role, Workload,
+};
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+/// How often a disturbed measurement is tried again.
+const REPEATS: usize = 3;
+/// Who never came to an end so many times is not asked again.
+const PATIENCE: usize = 3;
+
+#[derive(Serialize)]
+pub struct WorkloadResults {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub figures: Vec<FigureResults>,
+    pub cases: Vec<CaseResults>,
+}
+
+#[derive(Serialize)]
+pub struct FigureResults {
+    pub name: &'static str,
+    pub better: Better,
+}
+
+#[derive(Serialize)]
+pub struct CaseResults {
+    pub name: String,
+    pub contestants: Vec<ContestantResults>,
+}
+
+#[derive(Serialize)]
+pub struct ContestantResults {
+    pub name: String,
+    pub role: Role,
+    pub rounds: Vec<Round>,
+    pub hangs: usize,
+    pub failures: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub struct Round {
+    #[serde(flatten)]
+    pub sample: Sample,
+    /// How many measurements were thrown away before this one, as disturbed.
+    pub thrown_away: usize,
+    /// This one was no better, but the last try.
+    pub disturbed: bool,
+}
+
+/// Which part of a workload runs.
+pub struct Choice<'a> {
+    pub rounds: usize,
+    pub quick: bool,
+    pub takes_part: &'a dyn Fn(&str) -> bool,
+}
+
+impl Choice<'_> {
+    /// The number of measurements.
+    pub fn len(&self, workload: &Workload) -> usize {
+        let of_case = |case: &super::Case| {
+            let takes_part = |c: &&super::Contestant| (self.takes_part)(&c.name);
+            case.contestants.iter().filter(takes_part).count()
+        };
+        self.rounds * workload.cases.iter().map(of_case).sum::<usize>()
+    }
+
+    /// Runs all rounds.
+    pub fn run(&self, workload: &Workload, bar: &ProgressBar) -> anyhow::Result<WorkloadResults> {
+        let mut results = WorkloadResults {
+            name: workload.name,
+            about: workload.about,
+            figures: workload
+                .figures
+                .iter()
+                .map(|figure| FigureResults {
+                    name: figure.name,
+                    better: figure.better,
+                })
+                .collect(),
+            cases: workload
+                .cases
+                .iter()
+                .map(|case| CaseResults {
+                    name: case.name.clone(),
+                    contestants: case
+                        .contestants
+                        .iter()
+                        .filter(|contestant| (self.takes_part)(&contestant.name))
+                        .map(|contestant| ContestantResults {
+                            name: contestant.name.clone(),
+                            role: contestant.role,
+                            rounds: Vec::new(),
+                            hangs: 0,
+                            failures: Vec::new(),
+                        })
+                        .collect(),
+                })
+                .collect(),
+        };
+        for round in 0..self.rounds {
+            for case in &mut results.cases {
+                let count = case.contestants.len().max(1);
+                // Nobody always runs behind the same other one.
+                case.contestants.rotate_left(round % count);
+                for contestant in &mut case.contestants {
+                    bar.set_message(format!(
+                        "{} {} {}",
+                        workload.name, case.name, contestant.name
+                    ));
+                    self.measure(workload, &case.name, contestant)?;
+                    bar.inc(1);
+                }
+                case.contestants.rotate_right(round % count);
+            }
+        }
+        Ok(results)
+    }
+
+    fn measure(
+        &self,
+        workload: &Workload,
+        case: &str,
+        contestant: &mut ContestantResults,
+    ) -> anyhow::Result<()> {
+        let in_vain = contestant.hangs + contestant.failures.len();
+        if contestant.rounds.is_empty() && in_vain >= PATIENCE {
+            return Ok(());
+        }
+        for thrown_away in 0.. {
+            match child::run(workload, case, &contestant.name, self.quick)? {
+                Outcome::Done(sample) => {
+                    let disturbed = sample.is_disturbed(workload.disturbance);
+                    if disturbed && thrown_away < REPEATS && !self.quick {
+                        continue;
+                    }
+                    contestant.rounds.push(Round {
+                        sample,
+                        thrown_away,
+                        disturbed,
+                    });
+                }
+                Outcome::Hangs => contestant.hangs += 1,
+                Outcome::Failed(message) => contestant.failures.push(message),
+            }
+            break;
+        }
+        Ok(())
+    }
+}
