@@ -288,7 +288,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         if self.state.get() == ProducerState::Open {
             self.publish_rest();
             self.cursor.close();
-            self.go_on_to(ProducerState::Ended);
+            self.go_on_to(self.state_at_end());
         }
     }
 
@@ -309,22 +309,28 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     ///
     /// The [`Finish`] tells when everything was consumed. It can be dropped if you do not care.
     pub fn end(self) -> Finish {
-        // After a cancel there is no finish, even if everything had been consumed before.
-        let is_cancelled = self.shared.is_gone() && !self.shared.is_closed();
+        let state = self.state_at_end();
         let finish = Finish {
             shared: self.shared.clone(),
             last: self.cursor.index(),
-            is_cancelled,
+            is_cancelled: state == ProducerState::Told,
             #[cfg(feature = "std")]
             sleeper: Sleeper::new(&self.shared.writable),
             not_sync: PhantomData,
         };
-        self.go_on_to(if is_cancelled {
+        self.go_on_to(state);
+        finish
+    }
+
+    /// After a cancel there is no finish, even if everything had been consumed before; unless the stream had
+    /// ended before, as a `Sink`.
+    fn state_at_end(&self) -> ProducerState {
+        let is_cancelled = self.shared.is_gone() && !self.shared.is_closed();
+        if is_cancelled && self.state.get() != ProducerState::Ended {
             ProducerState::Told
         } else {
             ProducerState::Ended
-        });
-        finish
+        }
     }
 }
 
@@ -743,6 +749,9 @@ impl<T, W> Drop for Producer<T, W> {
                 ProducerState::Abandoned
             });
         }
+        // Of a task that has polled it. The consumer knows by now, should the drop of the Waker panic.
+        #[cfg(feature = "async")]
+        self.shared.writable.forget_waker();
         if self.shared.is_gone() {
             self.cursor.sweep();
         }

@@ -10,9 +10,9 @@ use futures_lite::{
     future::{self, block_on},
     StreamExt,
 };
-use futures_util::SinkExt;
+use futures_util::{Sink, SinkExt};
 use highwater::{
-    Builder, Consumer, Flow, Producer, ReadError, TryReadError, TryWriteError, WriteError,
+    Builder, Consumer, Flow, Producer, ReadError, State, TryReadError, TryWriteError, WriteError,
 };
 use std::{
     future::Future,
@@ -144,6 +144,28 @@ fn a_stream_and_a_finish_that_are_dropped_leave_no_waker_behind() {
     assert!(poll(&mut finish, &waker).is_pending());
     drop(finish);
     assert_eq!(Arc::strong_count(&bell), held);
+}
+
+/// A poll has no drop that could take the `Waker` back: the end does.
+#[test]
+fn a_sink_that_is_dropped_leaves_no_waker_behind() {
+    for way in 0..3 {
+        let (mut producer, _consumer) = full();
+        let (bell, waker) = bell();
+        let held = Arc::strong_count(&bell);
+        let ready = Pin::new(&mut producer).poll_ready(&mut Context::from_waker(&waker));
+        assert!(ready.is_pending());
+        assert_eq!(Arc::strong_count(&bell), held + 1);
+        let mut finish = None;
+        match way {
+            0 => finish = Some(producer.end()),
+            1 => drop(producer),
+            _ => producer.abort("because"),
+        }
+        assert_eq!(Arc::strong_count(&bell), held);
+        drop(finish);
+        assert_eq!(bell.rings(), 0);
+    }
 }
 
 #[test]
@@ -371,11 +393,49 @@ fn a_sink_is_ready_by_the_marks_and_refuses_everything_after_its_close() {
 }
 
 #[test]
+fn a_sink_that_was_closed_while_it_had_to_drain_refuses_at_once() {
+    deadline(|| {
+        let (mut producer, mut consumer) = full();
+        assert!(producer.need_drain());
+        block_on(producer.close()).unwrap();
+        assert!(!producer.need_drain(), "no drain happens any more");
+        assert!(matches!(
+            spawn(producer.ready()).poll(),
+            Poll::Ready(Err(_))
+        ));
+        assert_eq!(block_on(producer.write_async(3)), Err(WriteError(3)));
+        assert_eq!(producer.write(3), Err(WriteError(3)));
+        assert!(producer.wait_drain().is_err());
+        assert_eq!(consumer.try_iter().collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(producer.monitor().stats().drains, 0);
+    });
+}
+
+#[test]
+fn a_sink_that_was_closed_and_then_read_to_its_end_has_finished() {
+    let (mut producer, mut consumer) = full();
+    block_on(producer.close()).unwrap();
+    assert_eq!(consumer.try_iter().count(), 2);
+    consumer.cancel("it has all it wants");
+    assert_eq!(producer.monitor().state(), State::Finished);
+    assert_eq!(block_on(producer.end()), Ok(()));
+}
+
+#[test]
+fn a_sink_that_was_closed_after_a_cancel_has_not_finished() {
+    let (mut producer, consumer) = highwater::channel::<u8>(2);
+    consumer.cancel("because");
+    block_on(producer.close()).unwrap();
+    assert_eq!(producer.monitor().state(), State::Cancelled);
+    assert!(block_on(producer.end()).is_err());
+}
+
+#[test]
 fn a_sink_whose_consumer_is_gone_gives_the_item_back() {
     let (mut producer, consumer) = highwater::channel(2);
     consumer.cancel("because");
     let mut sink = Pin::new(&mut producer);
-    let error = futures_util::Sink::start_send(sink.as_mut(), 1).unwrap_err();
+    let error = sink.as_mut().start_send(1).unwrap_err();
     assert_eq!(error.item, Some(1));
     assert_eq!(error.to_string(), "the consumer cancelled: because");
     let error = std::io::Error::from(error);

@@ -365,11 +365,12 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         stop_at.saturating_sub(self.len_seen()).max(1)
     }
 
-    /// Lets no write go the fast way any more, where nobody asks whether the stream has ended.
+    /// Lets no write go the fast way any more, where nobody asks whether the stream has ended. Nor does one
+    /// wait for a drain, only to be refused.
     #[cfg(feature = "async")]
     pub(crate) fn close(&mut self) {
         self.is_closed = true;
-        self.set_limit();
+        self.take_back_stop();
     }
 
     /// See [`Level::take_back_stop`].
