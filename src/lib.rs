@@ -137,6 +137,8 @@
 //! - `membarrier` (default): allows the call to `membarrier(2)` on Linux, see [`barrier`].
 //! - `eventfd` (default): on Linux, descriptors for event loops, see [`EventFd`].
 //! - `async`: the same waits as futures, of no particular runtime; `Stream` and `Future` for the ends.
+//! - `tokio`: in a task of tokio an end that never has to wait gives way to others by the task's budget. Needs
+//!   tokio 1.47, and so Rust 1.70.
 //! - `loom`: for the crate's own models.
 
 #![cfg_attr(not(feature = "std"), no_std)]

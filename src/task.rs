@@ -6,7 +6,7 @@
 
 use crate::{
     consumer::Consumer,
-    error::{ReadError, TryWriteError, WaitError, WriteError},
+    error::{ReadError, TryReadError, TryWriteError, WaitError, WriteError},
     producer::{Finish, Producer},
     shared::Shared,
     wait::Gate,
@@ -18,7 +18,7 @@ use core::{
     pin::Pin,
     task::{Context, Poll},
 };
-use futures_core::{FusedStream, Stream};
+use futures_core::{ready, FusedStream, Stream};
 use futures_sink::Sink;
 
 /// # Tasks
@@ -27,7 +27,9 @@ use futures_sink::Sink;
 /// dropped at any time: what was not written or read by then has not been, and no `Waker` stays behind. One
 /// end may wait in a task, then in a thread, then in a task again.
 ///
-/// An end that never has to wait gives way to other tasks after 128 items in a row.
+/// An end that never has to wait gives way to other tasks after 128 turns in a row. With the feature `tokio`, in
+/// a task of tokio, it also uses the task's budget, which all that the task waits for has in common: see
+/// [`tokio::task::coop`](https://docs.rs/tokio/latest/tokio/task/coop/index.html).
 ///
 /// (With feature `async`.)
 impl<T, W: Weigh<T>> Producer<T, W> {
@@ -129,6 +131,25 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         Poll::Ready(self.open_or_error())
     }
 
+    /// As [`when_drained`](Producer::when_drained), in a task's turn.
+    fn poll_when_drained<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut attempt: impl FnMut(&mut Self) -> Option<R>,
+    ) -> Poll<Result<R, WaitError>> {
+        let turn = ready!(self.sleeper.turns.poll_next(cx));
+        let done = loop {
+            if let Err(error) = ready!(self.poll_drained(cx)) {
+                break Err(error);
+            }
+            if let Some(done) = attempt(self) {
+                break Ok(done);
+            }
+        };
+        turn.was_used();
+        Poll::Ready(done)
+    }
+
     fn open_or_error(&self) -> Result<(), WaitError> {
         if self.is_closed() {
             let reason = self.cancel_reason();
@@ -136,6 +157,20 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         } else {
             Ok(())
         }
+    }
+}
+
+impl<T> Producer<T> {
+    /// Waits until it has drained and a slot is free.
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WaitError>> {
+        self.poll_when_drained(cx, |producer| {
+            // With both marks at the capacity a full channel counts as drained.
+            let is_free = producer.cursor.free_slots(1) > 0;
+            if !is_free {
+                producer.cursor.refuse_slots(1);
+            }
+            is_free.then_some(())
+        })
     }
 }
 
@@ -167,16 +202,20 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         }
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ReadError>> {
-        if !self.sleeper.takes_turn(cx.waker()) {
-            return Poll::Pending;
-        }
-        loop {
-            match self.read_after_look() {
-                Ok(item) => return Poll::Ready(Ok(item)),
+    /// Tries something, in a task's turn and each time that something may have come, until the channel is
+    /// not empty for it.
+    pub(crate) fn poll_when_there<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut attempt: impl FnMut(&mut Self) -> Result<R, TryReadError>,
+    ) -> Poll<Result<R, ReadError>> {
+        let turn = ready!(self.sleeper.turns.poll_next(cx));
+        let done = loop {
+            match attempt(self) {
+                Ok(done) => break Ok(done),
                 Err(error) => {
                     if let Some(error) = error.into_read_error() {
-                        return Poll::Ready(Err(error));
+                        break Err(error);
                     }
                 }
             }
@@ -190,7 +229,13 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
             if !is_ready {
                 return Poll::Pending;
             }
-        }
+        };
+        turn.was_used();
+        Poll::Ready(done)
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ReadError>> {
+        self.poll_when_there(cx, Self::try_read)
     }
 }
 
@@ -229,7 +274,7 @@ impl<T, W: Weigh<T>> Future for WaitDrain<'_, T, W> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let polled = this.producer.poll_drained(cx);
+        let polled = this.producer.poll_when_drained(cx, |_| Some(()));
         this.is_registered |= polled.is_pending();
         polled
     }
@@ -260,29 +305,24 @@ impl<T, W: Weigh<T>> Future for WriteAsync<'_, T, W> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         assert!(this.item.is_some(), "polled after it was ready");
-        if !this.producer.sleeper.takes_turn(cx.waker()) {
-            return Poll::Pending;
-        }
-        loop {
-            let drained = this.producer.poll_drained(cx);
-            this.is_registered |= drained.is_pending();
-            let item = match drained {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(drained) => {
-                    let item = this.item.take().expect("it was there above");
-                    if drained.is_err() {
-                        return Poll::Ready(Err(WriteError(item)));
-                    }
-                    item
-                }
-            };
-            match this.producer.try_write(item) {
-                Ok(_) => return Poll::Ready(Ok(())),
-                Err(TryWriteError::Closed(item)) => return Poll::Ready(Err(WriteError(item))),
+        let polled = this.producer.poll_when_drained(cx, |producer| {
+            let item = this.item.take().expect("it comes back if it is refused");
+            match producer.try_write(item) {
+                Ok(_) => Some(Ok(())),
+                Err(TryWriteError::Closed(item)) => Some(Err(WriteError(item))),
                 Err(TryWriteError::WouldBlock(item)) => {
                     this.item = Some(item);
                     this.was_refused = true;
+                    None
                 }
+            }
+        });
+        this.is_registered |= polled.is_pending();
+        match ready!(polled) {
+            Ok(written) => Poll::Ready(written),
+            Err(_) => {
+                let item = this.item.take().expect("nothing was tried since");
+                Poll::Ready(Err(WriteError(item)))
             }
         }
     }
@@ -449,24 +489,9 @@ impl<T> Sink<T> for Producer<T> {
     type Error = SinkError<T>;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        let this = self.get_mut();
-        if !this.sleeper.takes_turn(cx.waker()) {
-            return Poll::Pending;
-        }
-        loop {
-            match this.poll_drained(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(cause)) => {
-                    return Poll::Ready(Err(SinkError { item: None, cause }))
-                }
-                Poll::Ready(Ok(())) => {}
-            }
-            // With both marks at the capacity a full channel counts as drained.
-            if this.cursor.free_slots(1) > 0 {
-                return Poll::Ready(Ok(()));
-            }
-            this.cursor.refuse_slots(1);
-        }
+        self.get_mut()
+            .poll_room(cx)
+            .map_err(|cause| SinkError { item: None, cause })
     }
 
     /// # Panics

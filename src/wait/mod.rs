@@ -51,6 +51,8 @@ mod park;
 mod processors;
 #[cfg(feature = "std")]
 mod spin;
+#[cfg(feature = "async")]
+mod turn;
 
 use crate::sync::{fence, light_barrier, AtomicUsize, Counter, Ordering};
 #[cfg(feature = "std")]
@@ -315,7 +317,7 @@ impl Gate {
         }
         self.put_waker(Some(waker.clone()));
         sleeper.disarm();
-        sleeper.turns = 0;
+        sleeper.turns.start_again();
         // Relaxed: as in `wait_until`.
         self.line.wake_at.store(wake_at(), Ordering::Relaxed);
         let reliable = self.heavy_barrier(&sleeper.fenced);
@@ -463,9 +465,8 @@ pub(crate) struct Sleeper {
     /// The index for which the listener was put into the gate's slot, unless it was taken out since by this
     /// end. Cells, as a mere question can find that there is nothing to do.
     armed_for: Cell<Option<usize>>,
-    /// How often in a row a task did not have to wait.
     #[cfg(feature = "async")]
-    turns: u32,
+    pub(crate) turns: turn::Turns,
 }
 
 #[cfg(feature = "std")]
@@ -479,7 +480,7 @@ impl Sleeper {
             listener: None,
             armed_for: Cell::new(None),
             #[cfg(feature = "async")]
-            turns: 0,
+            turns: turn::Turns::new(),
         }
     }
 
@@ -507,21 +508,5 @@ impl Sleeper {
         self.listener
             .as_ref()
             .map_or_else(Doors::default, |listener| listener.doors().clone())
-    }
-
-    /// Whether a task may go on without waiting, or has to let others have their turn first: then it is
-    /// woken at once.
-    #[cfg(feature = "async")]
-    pub(crate) fn takes_turn(&mut self, waker: &Waker) -> bool {
-        /// As many as tokio's budget has.
-        const TURNS: u32 = 128;
-
-        self.turns += 1;
-        if self.turns <= TURNS {
-            return true;
-        }
-        self.turns = 0;
-        waker.wake_by_ref();
-        false
     }
 }
