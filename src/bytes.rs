@@ -1,6 +1,13 @@
 //! Byte streams: the two ends of a channel of bytes as `std::io` knows them.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "futures-io")]
+mod futures_io;
+#[cfg(any(feature = "futures-io", feature = "tokio"))]
+mod poll;
+#[cfg(feature = "tokio")]
+mod tokio;
+
 use crate::{
     chunk::WriteChunk,
     error::{DrainError, FillError, ReadError, TryReserveError, TryWriteError, WaitError},
@@ -52,6 +59,17 @@ pub fn bytes(high_water_mark: usize) -> (ByteProducer, ByteConsumer) {
 ///
 /// Dropped without an [`end`](Self::end) it leaves a stream that broke off, which is an error to the
 /// reader: a crash cannot pass for an end.
+///
+/// # In a task
+///
+/// With the feature `futures-io`, and with `tokio`, it is the `AsyncWrite` of these, by the same rules. To close
+/// it, or shut it down, ends the stream; a write after that fails with [`ErrorKind::BrokenPipe`], and closing it
+/// again does nothing. That does not wait until everything was read: [`end`](Self::end) gives the future for
+/// that, also after a close.
+///
+/// A `write` that is dropped before it is ready has written nothing. (Of what calls it many times, as
+/// `write_all` does, some may have gone.) Its `Waker` stays until this end waits again, or goes, and wakes its
+/// task once in vain at the most.
 #[derive(Debug)]
 pub struct ByteProducer {
     items: Producer<u8>,
@@ -168,6 +186,15 @@ impl Write for ByteProducer {
 /// [`NonBlocking`].
 ///
 /// As [`BufRead`] it lends out the memory of the stream: no copy is made.
+///
+/// # In a task
+///
+/// With the feature `futures-io`, and with `tokio`, it is the `AsyncRead` and `AsyncBufRead` of these, by the same
+/// rules.
+///
+/// A `read` that is dropped before it is ready has taken nothing: no byte is lost. (What calls it many times, as
+/// `read_exact` does, may have taken some.) Its `Waker` stays until this end waits again, or goes, and wakes its
+/// task once in vain at the most.
 #[derive(Debug)]
 pub struct ByteConsumer {
     items: Consumer<u8>,

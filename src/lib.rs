@@ -105,6 +105,10 @@
 //! [`pipe`] does the whole job: a source and a sink that work at the same time, with bounded memory, a
 //! progress, and a way to stop. [`pipe_items`] and [`Pipeline`] do it for items, in any number of stages.
 //!
+//! With the features `futures-io` and `tokio` the same ends are `AsyncRead`, `AsyncBufRead` and `AsyncWrite`, by
+//! the same rules: what sleeps in a thread is pending in a task, and the other side may be either. Where both
+//! [`Read`](std::io::Read) and an `AsyncReadExt` are imported, a call has to say which it means.
+//!
 //! # Ends
 //!
 //! | what happened | the consumer | the producer |
@@ -137,8 +141,9 @@
 //! - `membarrier` (default): allows the call to `membarrier(2)` on Linux, see [`barrier`].
 //! - `eventfd` (default): on Linux, descriptors for event loops, see [`EventFd`].
 //! - `async`: the same waits as futures, of no particular runtime; `Stream` and `Future` for the ends.
-//! - `tokio`: in a task of tokio an end that never has to wait gives way to others by the task's budget. Needs
-//!   tokio 1.47, and so Rust 1.70.
+//! - `futures-io`: `async`, and byte streams as the `AsyncRead`, `AsyncBufRead` and `AsyncWrite` of futures-io.
+//! - `tokio`: `async`, and the same of tokio; and in a task of tokio an end that never has to wait gives way to
+//!   others by the task's budget. Needs tokio 1.47, and so Rust 1.70.
 //! - `loom`: for the crate's own models.
 
 #![cfg_attr(not(feature = "std"), no_std)]

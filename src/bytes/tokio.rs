@@ -1,0 +1,121 @@
+//! The ends of a byte stream for tokio.
+#![forbid(unsafe_code)]
+
+use super::{end_of_file, ByteConsumer, ByteProducer};
+use core::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+use futures_core::ready;
+use std::io::{self, BufRead, IoSlice};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
+
+/// (With feature `tokio`.) To shut down is to [end](ByteProducer::end) the stream.
+///
+/// # Examples
+///
+/// A thread reads what a task writes:
+///
+/// ```
+/// use std::{io::Read, thread};
+/// use tokio::io::AsyncWriteExt;
+///
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let (mut producer, mut consumer) = highwater::bytes(8);
+/// let reader = thread::spawn(move || {
+///     let mut bytes = Vec::new();
+///     consumer.read_to_end(&mut bytes).map(|_| bytes)
+/// });
+/// producer.write_all(&[7; 1000]).await?;
+/// producer.shutdown().await?; // without it the reader gets `UnexpectedEof`
+/// producer.end().await.expect("the reader reads it all");
+/// assert_eq!(reader.join().unwrap()?, [7; 1000]);
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+impl AsyncWrite for ByteProducer {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_flush()
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_end()
+    }
+}
+
+/// (With feature `tokio`.)
+///
+/// # Examples
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// let (mut producer, mut consumer) = highwater::bytes(8);
+/// let writer = tokio::spawn(async move {
+///     producer.write_all(&[7; 1000]).await?;
+///     producer.shutdown().await
+/// });
+/// let mut bytes = Vec::new();
+/// consumer.read_to_end(&mut bytes).await?;
+/// assert_eq!(bytes, [7; 1000]);
+/// # writer.await.unwrap()?;
+/// # std::io::Result::Ok(())
+/// # }).unwrap();
+/// ```
+impl AsyncRead for ByteConsumer {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        to: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if to.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        let this = self.get_mut();
+        ready!(this.poll_readable(cx));
+        let read = this.items.chunk_up_to(to.remaining()).map(|chunk| {
+            let (first, second) = chunk.as_slices();
+            to.put_slice(first);
+            to.put_slice(second);
+            let count = chunk.len();
+            chunk.consume(count);
+            count
+        });
+        Poll::Ready(end_of_file(read).map(drop))
+    }
+}
+
+/// (With feature `tokio`.) Lends out the memory of the stream: no copy is made.
+impl AsyncBufRead for ByteConsumer {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        self.get_mut().poll_fill_buf(cx)
+    }
+
+    /// # Panics
+    ///
+    /// If `count` is more than `poll_fill_buf` gave.
+    fn consume(self: Pin<&mut Self>, count: usize) {
+        BufRead::consume(self.get_mut(), count);
+    }
+}
