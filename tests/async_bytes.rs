@@ -1291,11 +1291,11 @@ fn at_random<T>(
 #[test]
 fn random_polls_and_drops_lose_no_byte_and_no_wake_up() {
     const MARKS: [(usize, u64); 5] = [
-        (1, 60_000),
-        (2, 90_000),
-        (3, 150_000),
-        (7, 250_000),
-        (64, 500_000),
+        (1, 40_000),
+        (2, 60_000),
+        (3, 100_000),
+        (7, 200_000),
+        (64, 700_000),
     ];
 
     while_progress(Duration::from_secs(60), String::new, |progress| {
