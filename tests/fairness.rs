@@ -128,6 +128,20 @@ fn every_operation_gives_way_after_its_bound_under_any_executor_and_asks_for_its
 }
 
 #[test]
+fn a_wait_starts_the_count_again() {
+    let (mut producer, mut consumer) = highwater::channel(MOST);
+    let waker = Arc::new(Bell::default()).into();
+    let mut cx = Context::from_waker(&waker);
+    for _ in 0..3 {
+        producer.write_iter(0..MOST - 1).unwrap();
+        let reads = ready_in_a_row(&mut cx, |cx| {
+            Pin::new(&mut consumer).poll_next(cx).map(drop)
+        });
+        assert_eq!(reads, MOST - 1, "until it is empty");
+    }
+}
+
+#[test]
 fn in_a_task_of_tokio_every_operation_uses_the_budget_of_the_task() {
     deadline(|| {
         for (name, mut turn) in turns() {
