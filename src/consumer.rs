@@ -130,25 +130,32 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         if !self.shared.writable.is_quiet() {
             return None;
         }
-        let before = self.cursor.index();
-        let item = self.cursor.pop()?;
-        self.shared.writable.passed(before, self.cursor.index());
+        let (item, now) = self.cursor.pop()?;
+        self.shared.writable.passed(now.wrapping_sub(1), now);
         Some(item)
     }
 
-    /// As `try_read`, for an operation that will wait.
+    /// As `try_read`, for an operation that waits otherwise.
+    #[cfg(feature = "async")]
+    pub(crate) fn read_at_once(&mut self) -> Result<T, TryReadError> {
+        match self.read_seen() {
+            Some(item) => Ok(item),
+            None => self.read_after_look(),
+        }
+    }
+
     #[cfg(feature = "std")]
     #[inline(never)]
-    pub(crate) fn read_after_look(&mut self) -> Result<T, TryReadError> {
+    fn read_after_look(&mut self) -> Result<T, TryReadError> {
         self.look_for(1, 1)?;
         self.read_looked_for()
     }
 
     fn read_looked_for(&mut self) -> Result<T, TryReadError> {
-        let before = self.cursor.index();
-        let item = self.cursor.pop().ok_or(TryReadError::Empty)?;
-        let now = self.cursor.index();
-        self.shared.writable.passed_with_notes(before, now);
+        let (item, now) = self.cursor.pop().ok_or(TryReadError::Empty)?;
+        self.shared
+            .writable
+            .passed_with_notes(now.wrapping_sub(1), now);
         Ok(item)
     }
 

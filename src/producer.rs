@@ -150,9 +150,8 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         if !self.shared.readable.is_quiet() {
             return Err(item);
         }
-        let before = self.cursor.index();
-        self.cursor.push_below_mark(item, weight)?;
-        self.shared.readable.passed(before, self.cursor.index());
+        let now = self.cursor.push_below_mark(item, weight)?;
+        self.shared.readable.passed(now.wrapping_sub(1), now);
         Ok(())
     }
 
@@ -161,11 +160,10 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         if self.is_closed() {
             return Err(TryWriteError::Closed(item));
         }
-        let before = self.cursor.index();
         // The note may have been no more than the wish for fences.
         let item = match self.cursor.push_below_mark(item, weight) {
-            Ok(()) => {
-                let now = self.cursor.index();
+            Ok(now) => {
+                let before = now.wrapping_sub(1);
                 self.shared.readable.passed_with_notes(before, now);
                 return Ok(Flow::Ready);
             }

@@ -235,7 +235,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ReadError>> {
-        self.poll_when_there(cx, Self::try_read)
+        self.poll_when_there(cx, Self::read_at_once)
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{BuildError, MarkError},
-    sync::{Arc, Ordering},
+    sync::{Arc, Ordering, OwnIndex},
     weigh::{Items, Weigh},
 };
 use core::{cell::Cell, marker::PhantomData};
@@ -39,7 +39,7 @@ pub(crate) fn ring<T, W: Weigh<T>>(
         accounting: accounting.clone(),
     });
     let mut write = WriteCursor {
-        tail: start,
+        published: OwnIndex::new(start),
         limit: start,
         room: 0,
         written: start,
@@ -56,7 +56,7 @@ pub(crate) fn ring<T, W: Weigh<T>>(
     };
     write.set_limit();
     let read = ReadCursor {
-        head: start,
+        published: OwnIndex::new(start),
         tail_seen: start,
         consumed: start,
         unpublished: 0,
@@ -151,12 +151,18 @@ impl<T> Drop for Ring<T> {
     }
 }
 
+/// Whether one index comes before another, with which it keeps less than half of the range.
+#[inline(always)]
+fn is_before(index: usize, other: usize) -> bool {
+    (index.wrapping_sub(other) as isize) < 0
+}
+
 /// The producer's place in the ring.
 pub(crate) struct WriteCursor<T, W> {
-    /// Our own index; the published copy is never read back.
-    tail: usize,
-    /// Up to here items can be written without a look at the other side: the nearest of *full as
-    /// last seen*, *high mark as last seen* and, while told to stop, here and now.
+    /// How far the consumer may read.
+    published: OwnIndex,
+    /// Before this items can be written without a look at the other side: the nearest of *full as
+    /// last seen*, *high mark as last seen* and, while told to stop or a batch is open, what is published.
     limit: usize,
     /// The same in weight: what is lighter than this leaves the length below the high mark.
     room: usize,
@@ -166,8 +172,8 @@ pub(crate) struct WriteCursor<T, W> {
     head_seen: usize,
     consumed_seen: usize,
     level: Level,
-    /// How many of the items up to `tail` are in their slots, but not published: a batch is open. While
-    /// there are any `limit` is here and now. A Cell, as they are published also by a mere question.
+    /// How many items are in their slots behind what is published: a batch is open. While there are any
+    /// nothing is written on the fast path. A Cell, as they are published also by a mere question.
     unpublished: Cell<usize>,
     /// Nothing is written any more: as while told to stop, for good.
     is_closed: bool,
@@ -192,26 +198,21 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         }
     }
 
-    /// Whether an item of this weight fits, and leaves the length below the high mark, by what we
-    /// last saw: the one question on the fast path.
+    /// Writes an item if, by what we last saw, it fits and leaves the length below the high mark: the one
+    /// question on the fast path. Returns up to where is published now.
     #[inline(always)]
-    fn fits(&self, weight: usize) -> bool {
-        self.tail != self.limit && (W::COUNTS_ITEMS.get() || weight < self.room)
-    }
-
-    /// Writes an item if, by what we last saw, it fits and leaves the length below the high mark.
-    #[inline(always)]
-    pub(crate) fn push_below_mark(&mut self, item: T, weight: usize) -> Result<(), T> {
-        if self.fits(weight) {
-            self.put(item, weight);
-            if !W::COUNTS_ITEMS.get() {
-                self.publish_written();
-            }
-            self.publish_tail();
-            Ok(())
-        } else {
-            Err(item)
+    pub(crate) fn push_below_mark(&mut self, item: T, weight: usize) -> Result<usize, T> {
+        let tail = self.published();
+        if !is_before(tail, self.limit) || !(W::COUNTS_ITEMS.get() || weight < self.room) {
+            return Err(item);
         }
+        self.put(tail, item, weight);
+        if !W::COUNTS_ITEMS.get() {
+            self.publish_written();
+        }
+        let now = tail.wrapping_add(1);
+        self.publish_tail(now);
+        Ok(now)
     }
 
     /// Writes an item if the channel, as last seen, takes it at all; if not, the producer is told to
@@ -222,10 +223,9 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
             .admits(weight, self.len_seen(), self.slots_seen())
         {
             Ok(()) => {
-                self.put(item, weight);
+                self.put(self.index(), item, weight);
                 self.unpublished.set(self.unpublished.get() + 1);
                 self.level.forget_refusal();
-                // The limit must never lie behind `tail`, also if a Waker panics before the judgement.
                 self.set_limit();
                 Ok(())
             }
@@ -236,8 +236,8 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         }
     }
 
-    /// Whether an item of this weight leaves the length below the high mark, by what we last saw: as
-    /// `fits`, but without relying on the limit.
+    /// Whether an item of this weight leaves the length below the high mark, by what we last saw, but without
+    /// relying on the limit.
     #[inline]
     pub(crate) fn stays_below_mark(&self, weight: usize) -> bool {
         !self.level.need_drain()
@@ -245,20 +245,18 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
             && self.len_seen() + weight < self.level.marks().stop_at()
     }
 
-    /// Writes an item into the next slot. Only after `fits` or `admits`.
+    /// Writes an item into the next slot, which is that of `index`. Only before the limit, or after `admits`.
     #[inline(always)]
-    fn put(&mut self, item: T, weight: usize) {
-        debug_assert!(self.slots_seen() < self.level.capacity(), "no slot is free");
-        // SAFETY: tail - head_seen < capacity, which `fits` and `admits` both say (`set_limit`
-        // keeps `limit` within it), and head only grows: the slot at `tail` is free, and ours
-        // until `tail` is published.
-        unsafe { self.ring.slots.put(self.tail, item) };
+    fn put(&mut self, index: usize, item: T, weight: usize) {
+        debug_assert!(index == self.index() && self.slots_seen() < self.level.capacity());
+        // SAFETY: index - head_seen < capacity, which the limit (`set_limit` keeps it within that) and `admits`
+        // both say, and head only grows: the slot at our index is free, and ours until it is published.
+        unsafe { self.ring.slots.put(index, item) };
         if !W::COUNTS_ITEMS.get() {
             self.room = self.room.saturating_sub(weight);
             self.written = self.written.wrapping_add(weight);
-            self.ring.slots.set_weight(self.tail, self.written);
+            self.ring.slots.set_weight(index, self.written);
         }
-        self.tail = self.tail.wrapping_add(1);
     }
 
     /// Looks at the other side, and at whether that is a drain.
@@ -294,7 +292,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         if self.level.need_drain() || self.unpublished.get() > 0 || self.is_closed {
             // Told to stop: a drain is looked for before each write, so that none is missed. And while
             // items wait to be published, nothing may overtake them on the fast path.
-            self.limit = self.tail;
+            self.limit = self.published();
             self.room = 0;
             return;
         }
@@ -309,7 +307,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         };
         // If there is more than that already (a mark was lowered), the limit is here and now.
         let free = slots.saturating_sub(self.slots_seen());
-        self.limit = self.tail.wrapping_add(free);
+        self.limit = self.index().wrapping_add(free);
     }
 
     /// The judgement on the write of an item of this weight that did not surely stay below the mark:
@@ -383,7 +381,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     /// Whether the producer was told to stop and has not been drained since, looked at afresh.
     pub(crate) fn need_drain(&self) -> bool {
         if self.level.need_drain() {
-            self.find_drain(self.len(), self.tail.wrapping_sub(self.head()));
+            self.find_drain(self.len(), self.index().wrapping_sub(self.head()));
         }
         self.level.need_drain()
     }
@@ -392,13 +390,14 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     #[cfg(feature = "std")]
     pub(crate) fn drain_index(&self) -> usize {
         let target = self.level.drain_target();
-        let by_slots = |slots| self.tail.wrapping_sub(slots);
+        let tail = self.index();
+        let by_slots = |slots| tail.wrapping_sub(slots);
         if W::COUNTS_ITEMS.get() {
             return by_slots(target.len.min(target.slots));
         }
         // The totals written by each item are in the slots, and ours to read: find the first item
         // with which the weight still buffered falls to the target.
-        let (mut from, mut to) = (self.head_seen, self.tail);
+        let (mut from, mut to) = (self.head_seen, tail);
         while from != to {
             let middle = from.wrapping_add(to.wrapping_sub(from) / 2);
             if self.written.wrapping_sub(self.ring.slots.weight(middle)) <= target.len {
@@ -408,14 +407,14 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
             }
         }
         // The consumer is past the item at `from` when its index is one more.
-        let behind = self.tail.wrapping_sub(from).saturating_sub(1);
+        let behind = tail.wrapping_sub(from).saturating_sub(1);
         by_slots(behind.min(target.slots))
     }
 
     /// What is buffered now, in the unit of the channel. Exact on this side: it can only fall.
     pub(crate) fn len(&self) -> usize {
         if W::COUNTS_ITEMS.get() {
-            self.tail.wrapping_sub(self.head())
+            self.index().wrapping_sub(self.head())
         } else {
             // Acquire: with the consumed weight comes the freed slot, as with `head`.
             self.written
@@ -433,7 +432,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
 
     #[inline(always)]
     fn slots_seen(&self) -> usize {
-        self.tail.wrapping_sub(self.head_seen)
+        self.index().wrapping_sub(self.head_seen)
     }
 
     /// As [`Level::set_high`].
@@ -467,7 +466,6 @@ impl<T> WriteCursor<T, Items> {
     /// They were free, as last seen, and hold items.
     pub(super) unsafe fn skip(&mut self, count: usize) {
         debug_assert!(count <= self.free_seen());
-        self.tail = self.tail.wrapping_add(count);
         self.unpublished.set(self.unpublished.get() + count);
         self.level.forget_refusal();
         self.set_limit();
@@ -484,7 +482,7 @@ impl<T> WriteCursor<T, Items> {
     /// The slots from `tail` up to this index may have been made uninitialised.
     pub(super) fn uninitialised_until(&mut self, end: usize) {
         let distance = |index: usize| {
-            let distance = index.wrapping_sub(self.tail);
+            let distance = index.wrapping_sub(self.index());
             if distance <= self.ring.slots.count() {
                 distance
             } else {
@@ -507,22 +505,21 @@ impl<T> WriteCursor<T, Items> {
             0
         }
     }
-
-    /// How far the consumer may read.
-    pub(super) fn published(&self) -> usize {
-        self.tail.wrapping_sub(self.unpublished.get())
-    }
 }
 
 impl<T, W> WriteCursor<T, W> {
+    /// How far the consumer may read.
     #[inline(always)]
-    fn publish_tail(&self) {
+    pub(super) fn published(&self) -> usize {
+        self.published.get(&self.accounting.write.tail)
+    }
+
+    #[inline(always)]
+    fn publish_tail(&self, tail: usize) {
         // Release: pairs with the Acquire loads of `tail` in ReadCursor::look and Accounting; the item
         // is in its slot.
-        self.accounting
-            .write
-            .tail
-            .store(self.tail, Ordering::Release);
+        self.published
+            .set(&self.accounting.write.tail, tail, Ordering::Release);
     }
 
     fn publish_written(&self) {
@@ -542,14 +539,16 @@ impl<T, W> WriteCursor<T, W> {
         }
         // Where items are counted this never changes.
         self.publish_written();
-        self.publish_tail();
-        Some((self.tail.wrapping_sub(unpublished), self.tail))
+        let before = self.published();
+        let now = before.wrapping_add(unpublished);
+        self.publish_tail(now);
+        Some((before, now))
     }
 
     /// Our own index: how far was written.
     #[inline(always)]
     pub(crate) fn index(&self) -> usize {
-        self.tail
+        self.published().wrapping_add(self.unpublished.get())
     }
 
     pub(crate) fn accounting(&self) -> &Arc<Accounting> {
@@ -569,14 +568,14 @@ impl<T, W> WriteCursor<T, W> {
 
 /// The consumer's place in the ring.
 pub(crate) struct ReadCursor<T, W> {
-    /// Our own index; the published copy is never read back.
-    head: usize,
+    /// Up to where the slots are given back.
+    published: OwnIndex,
     /// Copy of `tail`; may lag, and then only says *empty* too early.
     tail_seen: usize,
     /// The weight of all items read; unused where items are counted.
     consumed: usize,
-    /// How many of the items up to `head` are read, but their slots not given back: a chunk is being
-    /// read. While there are any `tail_seen` is `head`.
+    /// How many items are read whose slots are not given back: a chunk is being read. While there are any
+    /// `tail_seen` is what is published, so that none is read on the fast path.
     unpublished: usize,
     /// Nothing is read any more: the slots are the sweeper's.
     has_stopped: bool,
@@ -587,25 +586,25 @@ pub(crate) struct ReadCursor<T, W> {
 }
 
 impl<T, W: Weigh<T>> ReadCursor<T, W> {
-    /// Takes the next item, if by what we last saw there is one, and frees its slot.
+    /// Takes the next item, if by what we last saw there is one, and frees its slot. Returns up to where
+    /// they are free now, too.
     #[inline(always)]
-    pub(crate) fn pop(&mut self) -> Option<T> {
-        if !self.has_item() {
+    pub(crate) fn pop(&mut self) -> Option<(T, usize)> {
+        let head = self.published();
+        if !is_before(head, self.tail_seen) {
             return None;
         }
-        // SAFETY: head != tail_seen, which was published: the slot at `head` holds an item, and is
-        // ours until `head` is published.
-        let item = unsafe { self.ring.slots.take(self.head) };
+        // SAFETY: head is before tail_seen, which was published, and nothing behind it is read but not given
+        // back: the slot at `head` holds an item, and is ours until `head` is published.
+        let item = unsafe { self.ring.slots.take(head) };
         if !W::COUNTS_ITEMS.get() {
             // The very number that was added at the write, whatever the item weighs by now.
-            self.consumed = self.ring.slots.weight(self.head);
-        }
-        self.head = self.head.wrapping_add(1);
-        if !W::COUNTS_ITEMS.get() {
+            self.consumed = self.ring.slots.weight(head);
             self.publish_consumed();
         }
-        self.publish_head();
-        Some(item)
+        let now = head.wrapping_add(1);
+        self.publish_head(now);
+        Some((item, now))
     }
 
     /// Counts the next `count` items as read; their slots are to be given back.
@@ -616,17 +615,19 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
     #[inline]
     pub(super) unsafe fn skip(&mut self, count: usize) {
         if !W::COUNTS_ITEMS.get() && count > 0 {
-            let last = self.head.wrapping_add(count - 1);
+            let last = self.index().wrapping_add(count - 1);
             self.consumed = self.ring.slots.weight(last);
         }
-        self.head = self.head.wrapping_add(count);
-        self.tail_seen = self.head;
         self.unpublished += count;
+        self.tail_seen = self.published();
     }
 
-    /// After a region: what it had seen of the other side, and has not read.
+    /// After a region: what it had seen of the other side, and has not read. Only when its slots are given
+    /// back.
     pub(super) fn know_again(&mut self, tail_seen: usize) {
-        self.tail_seen = tail_seen;
+        if self.unpublished == 0 {
+            self.tail_seen = tail_seen;
+        }
     }
 
     pub(super) fn tail_seen(&self) -> usize {
@@ -637,22 +638,16 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
         &self.ring.slots
     }
 
-    /// Items that are there, as last seen.
-    #[inline]
-    pub(crate) fn items_seen(&self) -> usize {
-        self.tail_seen.wrapping_sub(self.head)
-    }
-
     /// Looks at the other side; returns whether there is an item.
     pub(crate) fn look(&mut self) -> bool {
-        if self.has_stopped {
+        if self.has_stopped || self.unpublished > 0 {
             return false;
         }
         let write = &*self.accounting.write;
         // Acquire: pairs with the Release store in WriteCursor::publish; the items are there.
         self.tail_seen = write.tail.load(Ordering::Acquire);
         let len = if W::COUNTS_ITEMS.get() {
-            self.tail_seen.wrapping_sub(self.head)
+            self.items_seen()
         } else {
             // Relaxed: not older than `tail_seen`, and none of that was consumed.
             let written = write.written.load(Ordering::Relaxed);
@@ -665,13 +660,16 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
 
 impl<T, W> ReadCursor<T, W> {
     #[inline(always)]
-    fn publish_head(&self) {
+    fn published(&self) -> usize {
+        self.published.get(&self.accounting.read.head)
+    }
+
+    #[inline(always)]
+    fn publish_head(&self, head: usize) {
         // Release: pairs with the Acquire loads of `head` in WriteCursor::head and in Accounting;
         // the slot is free.
-        self.accounting
-            .read
-            .head
-            .store(self.head, Ordering::Release);
+        self.published
+            .set(&self.accounting.read.head, head, Ordering::Release);
     }
 
     fn publish_consumed(&self) {
@@ -690,14 +688,26 @@ impl<T, W> ReadCursor<T, W> {
         }
         // Where items are counted this never changes.
         self.publish_consumed();
-        self.publish_head();
-        Some((self.head.wrapping_sub(unpublished), self.head))
+        let before = self.published();
+        let now = before.wrapping_add(unpublished);
+        self.publish_head(now);
+        Some((before, now))
+    }
+
+    /// Items that are there, as last seen.
+    #[inline]
+    pub(crate) fn items_seen(&self) -> usize {
+        let head = self.published();
+        if is_before(head, self.tail_seen) {
+            self.tail_seen.wrapping_sub(head)
+        } else {
+            0
+        }
     }
 
     /// Whether an item is there, by what we last saw.
-    #[inline(always)]
     pub(crate) fn has_item(&self) -> bool {
-        self.head != self.tail_seen
+        self.items_seen() > 0
     }
 
     /// The next item, by what we last saw.
@@ -705,21 +715,21 @@ impl<T, W> ReadCursor<T, W> {
         self.has_item().then(|| {
             // SAFETY: as in `pop`; the reference borrows the cursor, so that nothing can be
             // popped while it lives.
-            unsafe { self.ring.slots.get(self.head) }
+            unsafe { self.ring.slots.get(self.published()) }
         })
     }
 
     /// The items that are there, as last seen: up to the edge of the memory, and from its beginning on.
     #[cfg(feature = "std")]
     pub(crate) fn as_slices(&self) -> (&[T], &[T]) {
-        let there = self.tail_seen.wrapping_sub(self.head);
         // SAFETY: as in `peek`.
-        unsafe { self.ring.slots.items(self.head, there) }
+        unsafe { self.ring.slots.items(self.published(), self.items_seen()) }
     }
 
     /// Our own index: how far was read.
+    #[inline(always)]
     pub(crate) fn index(&self) -> usize {
-        self.head
+        self.published().wrapping_add(self.unpublished)
     }
 
     /// Reads nothing any more: what is buffered, and what may still be written, is dropped with what
@@ -731,9 +741,10 @@ impl<T, W> ReadCursor<T, W> {
             return None;
         }
         self.has_stopped = true;
-        self.tail_seen = self.head;
+        self.tail_seen = self.published();
         // Relaxed: handed over with `sweeping`, which is ours since the ring was made.
-        self.accounting.swept.store(self.head, Ordering::Relaxed);
+        let index = self.index();
+        self.accounting.swept.store(index, Ordering::Relaxed);
         Some(Sweep { ring: &self.ring })
     }
 }

@@ -411,8 +411,10 @@ impl Gate {
     /// Returns whether there was another one.
     fn put_waker(&self, waker: Option<Waker>) -> bool {
         let old = core::mem::replace(&mut *self.bell.slot.lock(), waker);
-        // It is dropped outside the lock: that may run anybody's code.
-        old.is_some()
+        let was_there = old.is_some();
+        // Outside the lock: to drop a Waker may run anybody's code.
+        shielded(|| drop(old));
+        was_there
     }
 
     /// Returns whether the other side is sure to see the announcement made before.
@@ -433,7 +435,7 @@ impl Gate {
     }
 }
 
-/// Calls a Waker or a callback: somebody's code. Its panic, which the panic hook has reported, must not take
+/// Calls or drops a Waker or a callback: somebody's code. Its panic, which the panic hook has reported, must not take
 /// the item with it that this operation is about to return, nor the answer.
 #[cfg(feature = "std")]
 fn shielded(call: impl FnOnce()) {
