@@ -7,6 +7,7 @@ use crate::{
     ring::ReadCursor,
     shared::{ProducerState, Shared},
     sync::Arc,
+    wait::pace::Pace,
     weigh::{Items, Weigh},
 };
 use alloc::boxed::Box;
@@ -64,6 +65,7 @@ use {
 pub struct Consumer<T, W = Items> {
     pub(crate) cursor: ReadCursor<T, W>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) pace: Pace,
     #[cfg(feature = "std")]
     pub(crate) sleeper: Sleeper,
     /// As a `Stream` it has given its last item.
@@ -76,9 +78,10 @@ pub struct Consumer<T, W = Items> {
 }
 
 impl<T, W: Weigh<T>> Consumer<T, W> {
-    pub(crate) fn new(cursor: ReadCursor<T, W>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(cursor: ReadCursor<T, W>, shared: Arc<Shared>, pace: Pace) -> Self {
         Self {
             cursor,
+            pace,
             #[cfg(feature = "std")]
             sleeper: Sleeper::new(&shared.readable),
             shared,
@@ -176,6 +179,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     fn listen_for(&mut self, _wanted: usize) -> bool {
         #[cfg(feature = "std")]
         if self.sleeper.has_listener() {
+            self.pace.was_slow();
             let (shared, index) = (&*self.shared, self.cursor.index());
             let wake_at = index.wrapping_add(_wanted);
             let listening = shared.readable.listen(&self.sleeper, wake_at, || {
@@ -192,8 +196,11 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         // Of a chunk that was forgotten.
         self.publish_rest();
         if !self.shared.is_aborted() {
-            if self.cursor.items_seen() < enough {
+            let seen = self.cursor.items_seen();
+            if seen < enough {
+                self.pace.pause();
                 self.cursor.look();
+                self.pace.found(self.cursor.items_seen() - seen);
             }
             if self.cursor.items_seen() >= wanted {
                 return Ok(());
@@ -525,6 +532,9 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
             .wait_until(&mut self.sleeper, wake_at, deadline, || {
                 shared.has_news(index, wanted)
             });
+        if !self.sleeper.was_quick() {
+            self.pace.was_slow();
+        }
         if in_time {
             Ok(())
         } else {

@@ -15,13 +15,12 @@ pub(crate) use {
     core::sync::atomic::{fence, AtomicBool, AtomicU8, AtomicUsize, Ordering},
 };
 
-#[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
+#[cfg(not(all(loom, feature = "loom")))]
 pub(crate) use core::hint::spin_loop;
 #[cfg(all(loom, feature = "loom"))]
 pub(crate) use loom::hint::spin_loop;
 
 /// Whether this build is a model.
-#[cfg(feature = "std")]
 pub(crate) const MODEL: bool = cfg!(all(loom, feature = "loom"));
 
 /// The light half of the asymmetric barrier: keeps the compiler from moving the announcement's

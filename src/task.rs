@@ -227,6 +227,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
                 || shared.has_news(index, 1),
             );
             if !is_ready {
+                self.pace.was_slow();
                 return Poll::Pending;
             }
         };

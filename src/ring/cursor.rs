@@ -206,6 +206,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         if !is_before(tail, self.limit) || !(W::COUNTS_ITEMS.get() || weight < self.room) {
             return Err(item);
         }
+        self.ring.slots.prefetch_to_write(tail, self.limit);
         self.put(tail, item, weight);
         if !W::COUNTS_ITEMS.get() {
             self.publish_written();
@@ -594,6 +595,7 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
         if !is_before(head, self.tail_seen) {
             return None;
         }
+        self.ring.slots.prefetch_to_read(head, self.tail_seen);
         // SAFETY: head is before tail_seen, which was published, and nothing behind it is read but not given
         // back: the slot at `head` holds an item, and is ours until `head` is published.
         let item = unsafe { self.ring.slots.take(head) };

@@ -76,6 +76,56 @@ impl<T> Slots<T> {
         cell.get().cast()
     }
 
+    /// How many items share a cache line; 0 if an item fills one or more, as it then pays less to ask for
+    /// them ahead of time.
+    const PER_LINE: usize = {
+        const LINE: usize = 64;
+        let size = core::mem::size_of::<T>();
+        if size == 0 || size > LINE {
+            0
+        } else {
+            // The power of two below it.
+            1 << (usize::BITS - 1 - (LINE / size).leading_zeros())
+        }
+    };
+
+    /// Asks the processor for the slots that will be read soon, if there are any before `end`.
+    #[inline(always)]
+    pub(crate) fn prefetch_to_read(&self, index: usize, end: usize) {
+        if let Some(_slot) = self.soon(index, end) {
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
+            // SAFETY: a hint, which does nothing that the program could see.
+            unsafe {
+                use core::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+                _mm_prefetch::<_MM_HINT_T0>(_slot.cast());
+            }
+        }
+    }
+
+    /// Asks the processor for the slots that will be written soon, if there are any before `end`.
+    #[inline(always)]
+    pub(crate) fn prefetch_to_write(&self, index: usize, end: usize) {
+        if let Some(_slot) = self.soon(index, end) {
+            #[cfg(all(target_arch = "x86_64", not(miri)))]
+            // SAFETY: as above; where a processor does not know it, it does nothing at all. (As an
+            // intrinsic it is to be had for chosen processors only.)
+            unsafe {
+                core::arch::asm!(
+                    "prefetchw [{}]", in(reg) _slot, options(nostack, preserves_flags, readonly)
+                );
+            }
+        }
+    }
+
+    /// What to ask for: the line that is four lines ahead, whenever `index` comes to a new one. Measured to
+    /// help most so. A line at `end` must be left to the other side, which is at work there.
+    #[inline(always)]
+    fn soon(&self, index: usize, end: usize) -> Option<*mut T> {
+        let ahead = 4 * Self::PER_LINE;
+        (Self::PER_LINE > 0 && index & (Self::PER_LINE - 1) == 0 && end.wrapping_sub(index) > ahead)
+            .then(|| self.slot(index.wrapping_add(ahead)))
+    }
+
     /// Moves `item` into the slot at `index`.
     ///
     /// # Safety

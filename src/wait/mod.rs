@@ -32,6 +32,7 @@
 //! Without `membarrier` the owner notes [`FENCED`], and the other side uses a full fence from the
 //! moment it sees that. Until it has confirmed so (`fences_seen`), a sleeper does not rely on being
 //! woken: it looks again by itself now and then. That happens once in a gate's life, if at all.
+
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "std")]
@@ -45,10 +46,9 @@ pub(crate) mod event;
 mod event;
 #[cfg(feature = "std")]
 pub(crate) mod listener;
+pub(crate) mod pace;
 #[cfg(feature = "std")]
 mod park;
-#[cfg(feature = "std")]
-mod processors;
 #[cfg(feature = "std")]
 mod spin;
 #[cfg(feature = "async")]
@@ -484,6 +484,11 @@ impl Sleeper {
             #[cfg(feature = "async")]
             turns: turn::Turns::new(),
         }
+    }
+
+    /// Whether the last wait was next to none.
+    pub(crate) fn was_quick(&self) -> bool {
+        self.spin.was_quick()
     }
 
     /// Whether there is a listener.

@@ -2,10 +2,11 @@
 //!
 //! A sleep and a wake-up cost two system calls and some 10 to 50 microseconds until the thread runs
 //! again. An end whose last wait was shorter than that spins for about as long, which is never
-//! worse than twice the best choice; one whose last wait was long sleeps almost at once.
+//! worse than twice the best choice; one whose last wait was long sleeps almost at once. Where spinning does not
+//! help time after time, for whatever reason (the other side is slow, there is a single processor, or a
+//! busy one), it is left out for a number of waits that doubles.
 #![forbid(unsafe_code)]
 
-use super::processors;
 use crate::sync::{spin_loop, Deadline, MODEL};
 use std::time::{Duration, Instant};
 
@@ -15,31 +16,54 @@ const MOST: u32 = 2048;
 const LEAST: u32 = 256;
 /// The longest pause between two looks, in hints.
 const LONGEST_PAUSE: u32 = 16;
+/// A wait so short, in hints, is no wait: items come fast.
+const QUICK: u32 = 64;
 /// A wait, with the sleep in it, that spinning had better replaced.
 const SHORT: Duration = Duration::from_micros(50);
+/// How often in a row spinning may be in vain before it is left out.
+const TRIES: u32 = 3;
+/// The most waits for which it is left out.
+const RAREST: u32 = 256;
 
-/// The spinning of one end: how its last wait went.
+/// The spinning of one end: how its last waits went.
 #[derive(Debug)]
 pub(crate) struct Spin {
     last_was_short: bool,
+    last_was_quick: bool,
+    /// Times in a row that spinning was in vain.
+    in_vain: u32,
+    waits_without: u32,
 }
 
 impl Spin {
     pub(crate) fn new() -> Self {
         Self {
             last_was_short: true,
+            last_was_quick: true,
+            in_vain: 0,
+            waits_without: 0,
         }
+    }
+
+    /// Whether the last wait was next to none.
+    pub(crate) fn was_quick(&self) -> bool {
+        self.last_was_quick
     }
 
     /// Asks `ready` again and again for as long as is worth it, but not past the deadline; returns the
     /// last answer.
     pub(crate) fn until(&mut self, deadline: &Deadline, ready: &mut impl FnMut() -> bool) -> bool {
+        self.last_was_quick = true;
         if ready() {
             return true;
         }
-        // In a model every look is a branch and spinning shows nothing that sleeping does not; on
-        // one processor the other side cannot move while we spin.
-        if MODEL || processors::is_single() {
+        self.last_was_quick = false;
+        // In a model every look is a branch and spinning shows nothing that sleeping does not.
+        if MODEL {
+            return false;
+        }
+        if self.waits_without > 0 {
+            self.waits_without -= 1;
             return false;
         }
         let budget = if self.last_was_short { MOST } else { LEAST };
@@ -52,9 +76,15 @@ impl Spin {
             spent += pause;
             if ready() {
                 self.last_was_short = true;
+                self.last_was_quick = spent <= QUICK;
+                self.in_vain = 0;
                 return true;
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        self.in_vain += 1;
+        if self.in_vain >= TRIES {
+            self.waits_without = 2_u32.saturating_pow(self.in_vain).min(RAREST);
         }
         false
     }
