@@ -35,56 +35,61 @@ pub fn race<T: Item>(
     count as f64 / elapsed.as_secs_f64()
 }
 
-/// Warms up, then sends as many numbers as `count` makes of the time that took. Returns how many those
-/// were, and their time.
-///
-/// # Panics
-///
-/// If a number is lost or changed.
+/// As [`flow_of`], where numbers are sent one by one.
 pub fn flow(
     mut send: impl FnMut(u64) + Send,
     mut receive: impl FnMut() -> u64 + Send,
     warm_up: u64,
     count: impl FnOnce(Duration) -> u64 + Send,
 ) -> (u64, Duration) {
+    flow_of(
+        move |count| (0..count).for_each(&mut send),
+        move |count| {
+            let sum = (0..count).fold(0, |sum: u64, _| sum.wrapping_add(receive()));
+            assert_eq!(sum, sum_to(count), "a number was lost or changed");
+        },
+        warm_up,
+        count,
+    )
+}
+
+/// The sum of the numbers below `count`.
+pub fn sum_to(count: u64) -> u64 {
+    (u128::from(count) * u128::from(count.saturating_sub(1)) / 2) as u64
+}
+
+/// Warms up, then has as much sent and received as `count` makes of the time that took. Returns how much that
+/// was, and its time.
+pub fn flow_of(
+    mut send: impl FnMut(u64) + Send,
+    mut receive: impl FnMut(u64) + Send,
+    warm_up: u64,
+    count: impl FnOnce(Duration) -> u64 + Send,
+) -> (u64, Duration) {
     let (start, agreed) = (&Barrier::new(2), &AtomicU64::new(0));
+    let time = |receive: &mut dyn FnMut(u64), count| {
+        let begin = Instant::now();
+        receive(count);
+        begin.elapsed()
+    };
     race_ends(
         move || {
+            // Through one pointer, so that the warm-up and the measurement run the same machine code.
+            let send_all: &mut dyn FnMut(u64) = &mut send;
             start.wait();
-            send_all(&mut send, warm_up);
+            send_all(warm_up);
             start.wait();
-            send_all(&mut send, agreed.load(Ordering::Relaxed));
+            send_all(agreed.load(Ordering::Relaxed));
             send
         },
         move || {
             start.wait();
-            let count = count(receive_all(&mut receive, warm_up));
+            let count = count(time(&mut receive, warm_up));
             agreed.store(count, Ordering::Relaxed); // ordered by the barrier
             start.wait();
-            ((count, receive_all(&mut receive, count)), receive)
+            ((count, time(&mut receive, count)), receive)
         },
     )
-}
-
-// Functions of their own, so that the warm-up and the measurement run the same machine code.
-#[inline(never)]
-fn send_all(send: &mut impl FnMut(u64), count: u64) {
-    for number in 0..count {
-        send(number);
-    }
-}
-
-#[inline(never)]
-fn receive_all(receive: &mut impl FnMut() -> u64, count: u64) -> Duration {
-    let begin = Instant::now();
-    let mut sum = 0_u64;
-    for _ in 0..count {
-        sum = sum.wrapping_add(receive());
-    }
-    let elapsed = begin.elapsed();
-    let right = (u128::from(count) * u128::from(count - 1) / 2) as u64;
-    assert_eq!(sum, right, "a number was lost or changed");
-    elapsed
 }
 
 /// Runs the two ends on a processor each; returns what the receiving one measured. What else they return

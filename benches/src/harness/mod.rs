@@ -23,12 +23,12 @@ pub struct Workload {
     pub cases: Vec<Case>,
     /// A measurement that takes longer hangs.
     pub deadline: Duration,
-    pub disturbance: Disturbance,
 }
 
 /// One setting of a workload: a capacity, a size, a runtime.
 pub struct Case {
     pub name: String,
+    pub disturbance: Disturbance,
     pub contestants: Vec<Contestant>,
 }
 

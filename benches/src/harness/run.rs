@@ -2,7 +2,7 @@
 
 use super::{
     child::{self, Outcome, Sample},
-    Better, Role, Workload,
+    Better, Case, Role, Workload,
 };
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -61,7 +61,7 @@ pub struct Choice<'a> {
 impl Choice<'_> {
     /// The number of measurements.
     pub fn len(&self, workload: &Workload) -> usize {
-        let of_case = |case: &super::Case| {
+        let of_case = |case: &Case| {
             let takes_part = |c: &&super::Contestant| (self.takes_part)(&c.name);
             case.contestants.iter().filter(takes_part).count()
         };
@@ -102,19 +102,20 @@ impl Choice<'_> {
                 .collect(),
         };
         for round in 0..self.rounds {
-            for case in &mut results.cases {
-                let count = case.contestants.len().max(1);
+            for (case, results) in workload.cases.iter().zip(&mut results.cases) {
+                let contestants = &mut results.contestants;
                 // Nobody always runs behind the same other one.
-                case.contestants.rotate_left(round % count);
-                for contestant in &mut case.contestants {
+                let first = round % contestants.len().max(1);
+                contestants.rotate_left(first);
+                for contestant in &mut *contestants {
                     bar.set_message(format!(
                         "{} {} {}",
                         workload.name, case.name, contestant.name
                     ));
-                    self.measure(workload, &case.name, contestant)?;
+                    self.measure(workload, case, contestant)?;
                     bar.inc(1);
                 }
-                case.contestants.rotate_right(round % count);
+                contestants.rotate_right(first);
             }
         }
         Ok(results)
@@ -123,7 +124,7 @@ impl Choice<'_> {
     fn measure(
         &self,
         workload: &Workload,
-        case: &str,
+        case: &Case,
         contestant: &mut ContestantResults,
     ) -> anyhow::Result<()> {
         let in_vain = contestant.hangs + contestant.failures.len();
@@ -131,9 +132,9 @@ impl Choice<'_> {
             return Ok(());
         }
         for thrown_away in 0.. {
-            match child::run(workload, case, &contestant.name, self.quick)? {
+            match child::run(workload, &case.name, &contestant.name, self.quick)? {
                 Outcome::Done(sample) => {
-                    let disturbed = sample.is_disturbed(workload.disturbance);
+                    let disturbed = sample.is_disturbed(case.disturbance);
                     if disturbed && thrown_away < REPEATS && !self.quick {
                         continue;
                     }

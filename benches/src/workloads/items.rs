@@ -25,6 +25,7 @@ fn cases(contestants: fn(usize) -> Vec<Contestant>) -> Vec<Case> {
         .iter()
         .map(|&capacity| Case {
             name: format!("capacity {capacity}"),
+            disturbance: Disturbance::InvoluntarySwitches,
             contestants: contestants(capacity),
         })
         .collect()
@@ -42,7 +43,6 @@ pub fn polling() -> Workload {
                 Highwater, Rtrb, Ringbuf, Nexus, Heapless, ArrayQueue, Gil, Fq, Omango, limit::Blocks)
         }),
         deadline: DEADLINE,
-        disturbance: Disturbance::InvoluntarySwitches,
     }
 }
 
@@ -58,6 +58,5 @@ pub fn blocking() -> Workload {
                 Tokio, Omango, Gil, Nexus, Crossfire, limit::Blocks)
         }),
         deadline: DEADLINE,
-        disturbance: Disturbance::InvoluntarySwitches,
     }
 }

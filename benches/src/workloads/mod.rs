@@ -1,6 +1,7 @@
 //! What is measured.
 
 mod items;
+mod tasks;
 
 use crate::{
     contestants::ABSENT,
@@ -9,7 +10,7 @@ use crate::{
 
 /// All workloads, in the order in which they run.
 pub fn all() -> Vec<Workload> {
-    vec![items::polling(), items::blocking()]
+    vec![items::polling(), items::blocking(), tasks::items()]
 }
 
 /// Whoever should take part and cannot.
