@@ -3,6 +3,7 @@
 pub mod blocking;
 pub mod limit;
 pub mod polling;
+pub mod raw;
 pub mod tasks;
 
 use std::hint::spin_loop;

@@ -3,6 +3,7 @@
 use super::{Contestant, Disturbance, Effort, Workload};
 use anyhow::Context as _;
 use nix::sys::resource::{getrusage, UsageWho};
+use procfs::process::Process;
 use serde::{Deserialize, Serialize};
 use std::{
     env,
@@ -35,8 +36,10 @@ impl Sample {
 
 pub enum Outcome {
     Done(Sample),
-    /// Was killed at the deadline.
+    /// All of its threads slept, and nobody woke them.
     Hangs,
+    /// Was killed at the deadline.
+    Overdue,
     /// What it said last.
     Failed(String),
 }
@@ -81,10 +84,21 @@ pub fn run(
         .stderr(Stdio::piped())
         .spawn()
         .context("this program cannot start itself")?;
-    let Some(status) = child.wait_timeout(workload.deadline)? else {
-        child.kill()?;
-        child.wait()?;
-        return Ok(Outcome::Hangs);
+    let (begin, mut sleep) = (Instant::now(), Sleep::new(child.id())?);
+    let status = loop {
+        if let Some(status) = child.wait_timeout(LOOK)? {
+            break status;
+        }
+        let hangs = sleep.has_lasted(HANGS);
+        if hangs || begin.elapsed() > workload.deadline {
+            child.kill()?;
+            child.wait()?;
+            return Ok(if hangs {
+                Outcome::Hangs
+            } else {
+                Outcome::Overdue
+            });
+        }
     };
     let read = |from: Option<&mut dyn Read>| -> anyhow::Result<String> {
         let mut text = String::new();
@@ -105,5 +119,48 @@ pub fn run(
     Ok(Outcome::Done(serde_json::from_str(&printed)?))
 }
 
-/// Long enough for a measurement of [`Effort::FULL`] on a busy machine.
-pub const DEADLINE: Duration = Duration::from_secs(10);
+/// How often a child is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// A child that sleeps so long will not wake up: none has a reason to.
+const HANGS: Duration = Duration::from_secs(2);
+/// Long enough for a measurement of [`Effort::FULL`] on a busy machine: a slow peer must not look like one that
+/// hangs.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Watches whether a process does anything.
+struct Sleep {
+    process: Process,
+    ticks: u64,
+    since: Instant,
+}
+
+impl Sleep {
+    fn new(process: u32) -> anyhow::Result<Self> {
+        Ok(Self {
+            process: Process::new(process.try_into()?)?,
+            ticks: 0,
+            since: Instant::now(),
+        })
+    }
+
+    /// Whether it has used no processor for so long, and all its threads sleep.
+    fn has_lasted(&mut self, duration: Duration) -> bool {
+        let ticks = self.process.stat().map(|stat| stat.utime + stat.stime);
+        let ticks = ticks.unwrap_or(0);
+        if ticks != self.ticks {
+            self.ticks = ticks;
+            self.since = Instant::now();
+        }
+        self.since.elapsed() >= duration && self.all_threads_sleep().unwrap_or(false)
+    }
+
+    /// A thread that waits for a processor on a busy machine is no sleeper.
+    fn all_threads_sleep(&self) -> anyhow::Result<bool> {
+        for thread in self.process.tasks()? {
+            if thread?.stat()?.state != 'S' {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

@@ -21,7 +21,7 @@ pub struct Workload {
     /// The first one is what contestants are ranked by.
     pub figures: &'static [Figure],
     pub cases: Vec<Case>,
-    /// A measurement that takes longer hangs.
+    /// A measurement that takes longer is given up.
     pub deadline: Duration,
 }
 

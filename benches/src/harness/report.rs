@@ -36,12 +36,20 @@ impl ContestantResults {
         })
     }
 
+    /// How often it was measured, or should have been.
+    pub fn tries(&self) -> usize {
+        self.rounds.len() + self.hangs + self.overdue + self.failures.len()
+    }
+
     /// What went wrong, if anything did.
     pub fn troubles(&self) -> Option<String> {
-        let all = self.rounds.len() + self.hangs + self.failures.len();
+        let all = self.tries();
         let mut troubles = Vec::new();
         if self.hangs > 0 {
             troubles.push(format!("hangs ({} of {all})", self.hangs));
+        }
+        if self.overdue > 0 {
+            troubles.push(format!("does not end ({} of {all})", self.overdue));
         }
         if let Some(message) = self.failures.first() {
             troubles.push(format!(

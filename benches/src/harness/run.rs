@@ -38,6 +38,7 @@ pub struct ContestantResults {
     pub role: Role,
     pub rounds: Vec<Round>,
     pub hangs: usize,
+    pub overdue: usize,
     pub failures: Vec<String>,
 }
 
@@ -95,6 +96,7 @@ impl Choice<'_> {
                             role: contestant.role,
                             rounds: Vec::new(),
                             hangs: 0,
+                            overdue: 0,
                             failures: Vec::new(),
                         })
                         .collect(),
@@ -127,8 +129,7 @@ impl Choice<'_> {
         case: &Case,
         contestant: &mut ContestantResults,
     ) -> anyhow::Result<()> {
-        let in_vain = contestant.hangs + contestant.failures.len();
-        if contestant.rounds.is_empty() && in_vain >= PATIENCE {
+        if contestant.rounds.is_empty() && contestant.tries() >= PATIENCE {
             return Ok(());
         }
         for thrown_away in 0.. {
@@ -145,6 +146,7 @@ impl Choice<'_> {
                     });
                 }
                 Outcome::Hangs => contestant.hangs += 1,
+                Outcome::Overdue => contestant.overdue += 1,
                 Outcome::Failed(message) => contestant.failures.push(message),
             }
             break;

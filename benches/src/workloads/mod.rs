@@ -1,6 +1,7 @@
 //! What is measured.
 
 mod items;
+mod latency;
 mod tasks;
 
 use crate::{
@@ -10,7 +11,13 @@ use crate::{
 
 /// All workloads, in the order in which they run.
 pub fn all() -> Vec<Workload> {
-    vec![items::polling(), items::blocking(), tasks::items()]
+    vec![
+        items::polling(),
+        items::blocking(),
+        tasks::items(),
+        latency::wake(),
+        latency::spin(),
+    ]
 }
 
 /// Whoever should take part and cannot.
