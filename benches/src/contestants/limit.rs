@@ -1,4 +1,6 @@
 //! The least that moving items takes: a ring that is published a block at a time.
+//!
+//! Whole blocks only: what is in one that is not full is never seen.
 
 use super::{Channel, Item, Receive1, Send1};
 use crossbeam_utils::CachePadded;
@@ -6,13 +8,14 @@ use std::{
     cell::UnsafeCell,
     hint::spin_loop,
     mem::MaybeUninit,
+    ptr,
     sync::{
         atomic::{AtomicUsize, Ordering},
         Arc,
     },
 };
 
-/// 1024 items at a time, or half the ring. Whole blocks only: the rest of one is never seen.
+/// 1024 items at a time, or half the ring.
 pub struct Blocks;
 
 impl Channel for Blocks {
@@ -21,20 +24,29 @@ impl Channel for Blocks {
     type Receiver<T: Item> = End<T>;
 
     fn new<T: Item>(capacity: usize) -> (End<T>, End<T>) {
-        let slots = || UnsafeCell::new(MaybeUninit::uninit());
-        let ring = Arc::new(Ring {
-            head: CachePadded::new(AtomicUsize::new(0)),
-            tail: CachePadded::new(AtomicUsize::new(0)),
-            slots: (0..capacity.next_power_of_two()).map(|_| slots()).collect(),
-        });
-        let block = (ring.slots.len() / 2).clamp(1, 1024);
-        let end = || End {
-            at: 0,
-            block,
-            ring: ring.clone(),
-        };
-        (end(), end())
+        ring(capacity, (capacity / 2).clamp(1, 1024))
     }
+}
+
+/// Half the ring at a time, for slices.
+pub fn halves<T>(capacity: usize) -> (End<T>, End<T>) {
+    ring(capacity, capacity / 2)
+}
+
+fn ring<T>(capacity: usize, block: usize) -> (End<T>, End<T>) {
+    assert!(capacity.is_power_of_two() && block.is_power_of_two());
+    let slot = || UnsafeCell::new(MaybeUninit::uninit());
+    let ring = Arc::new(Ring {
+        head: CachePadded::new(AtomicUsize::new(0)),
+        tail: CachePadded::new(AtomicUsize::new(0)),
+        slots: (0..capacity).map(|_| slot()).collect(),
+    });
+    let end = || End {
+        at: 0,
+        block,
+        ring: ring.clone(),
+    };
+    (end(), end())
 }
 
 struct Ring<T> {
@@ -54,14 +66,75 @@ pub struct End<T> {
 
 impl<T> End<T> {
     #[inline]
-    fn slot(&self) -> *mut MaybeUninit<T> {
+    fn slot(&self) -> *mut T {
         let slots = &self.ring.slots;
-        slots[self.at & (slots.len() - 1)].get()
+        // SAFETY: the mask keeps it within the slots.
+        let slot = unsafe { slots.as_ptr().add(self.at & (slots.len() - 1)) };
+        UnsafeCell::raw_get(slot).cast()
     }
 
     #[inline]
     fn is_at_border(&self) -> bool {
         self.at & (self.block - 1) == 0
+    }
+
+    /// What is left of this block.
+    #[inline]
+    fn rest(&self) -> usize {
+        self.block - (self.at & (self.block - 1))
+    }
+
+    #[inline]
+    fn has_room(&self) -> bool {
+        let used = self.at - self.ring.head.load(Ordering::Acquire);
+        self.ring.slots.len() - used >= self.block
+    }
+
+    #[inline]
+    fn has_items(&self) -> bool {
+        self.ring.tail.load(Ordering::Acquire) != self.at
+    }
+
+    #[inline]
+    fn sent(&mut self, count: usize) {
+        self.at += count;
+        if self.is_at_border() {
+            self.ring.tail.store(self.at, Ordering::Release);
+        }
+    }
+
+    #[inline]
+    fn received(&mut self, count: usize) {
+        self.at += count;
+        if self.is_at_border() {
+            self.ring.head.store(self.at, Ordering::Release);
+        }
+    }
+}
+
+impl<T: Copy> End<T> {
+    #[inline]
+    pub fn try_send_slice(&mut self, items: &[T]) -> usize {
+        if self.is_at_border() && !self.has_room() {
+            return 0;
+        }
+        let count = items.len().min(self.rest());
+        // SAFETY: this block has been found free, and is not published.
+        unsafe { ptr::copy_nonoverlapping(items.as_ptr(), self.slot(), count) };
+        self.sent(count);
+        count
+    }
+
+    #[inline]
+    pub fn try_receive_slice(&mut self, items: &mut [T]) -> usize {
+        if self.is_at_border() && !self.has_items() {
+            return 0;
+        }
+        let count = items.len().min(self.rest());
+        // SAFETY: this block has been published, and is not given back.
+        unsafe { ptr::copy_nonoverlapping(self.slot(), items.as_mut_ptr(), count) };
+        self.received(count);
+        count
     }
 }
 
@@ -69,18 +142,13 @@ impl<T: Item> Send1<T> for End<T> {
     #[inline]
     fn send(&mut self, item: T) {
         if self.is_at_border() {
-            let free =
-                || self.ring.slots.len() - (self.at - self.ring.head.load(Ordering::Acquire));
-            while free() < self.block {
+            while !self.has_room() {
                 spin_loop();
             }
         }
         // SAFETY: this block has been found free, and is not published.
-        unsafe { (*self.slot()).write(item) };
-        self.at += 1;
-        if self.is_at_border() {
-            self.ring.tail.store(self.at, Ordering::Release);
-        }
+        unsafe { self.slot().write(item) };
+        self.sent(1);
     }
 }
 
@@ -88,16 +156,13 @@ impl<T: Item> Receive1<T> for End<T> {
     #[inline]
     fn receive(&mut self) -> T {
         if self.is_at_border() {
-            while self.ring.tail.load(Ordering::Acquire) == self.at {
+            while !self.has_items() {
                 spin_loop();
             }
         }
         // SAFETY: this block has been published, and is not given back.
-        let item = unsafe { (*self.slot()).assume_init_read() };
-        self.at += 1;
-        if self.is_at_border() {
-            self.ring.head.store(self.at, Ordering::Release);
-        }
+        let item = unsafe { self.slot().read() };
+        self.received(1);
         item
     }
 }

@@ -4,6 +4,7 @@ pub mod blocking;
 pub mod limit;
 pub mod polling;
 pub mod raw;
+pub mod slices;
 pub mod tasks;
 
 use std::hint::spin_loop;

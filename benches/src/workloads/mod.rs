@@ -1,7 +1,9 @@
 //! What is measured.
 
+mod bytes;
 mod items;
 mod latency;
+mod slices;
 mod tasks;
 
 use crate::{
@@ -17,6 +19,8 @@ pub fn all() -> Vec<Workload> {
         tasks::items(),
         latency::wake(),
         latency::spin(),
+        slices::slices(),
+        bytes::bytes(),
     ]
 }
 
