@@ -6,12 +6,13 @@ use super::{Channel, Item, Receive1, Send1};
 use crossbeam_utils::CachePadded;
 use std::{
     cell::UnsafeCell,
+    collections::VecDeque,
     hint::spin_loop,
     mem::MaybeUninit,
     ptr,
     sync::{
         atomic::{AtomicUsize, Ordering},
-        Arc,
+        Arc, Condvar, Mutex,
     },
 };
 
@@ -163,6 +164,66 @@ impl<T: Item> Receive1<T> for End<T> {
         // SAFETY: this block has been published, and is not given back.
         let item = unsafe { self.slot().read() };
         self.received(1);
+        item
+    }
+}
+
+/// A ring whose full producer is woken only when it is half empty: what backpressure brings by itself, without
+/// a lock-free ring.
+pub struct HalfEmpty;
+
+impl Channel for HalfEmpty {
+    const NAME: &'static str = "reference: mutex, woken at half";
+    type Sender<T: Item> = LockedEnd<T>;
+    type Receiver<T: Item> = LockedEnd<T>;
+
+    fn new<T: Item>(capacity: usize) -> (LockedEnd<T>, LockedEnd<T>) {
+        let ring = Arc::new(Locked {
+            capacity,
+            items: Mutex::new(VecDeque::with_capacity(capacity)),
+            drain: Condvar::new(),
+            ready: Condvar::new(),
+        });
+        (LockedEnd(ring.clone()), LockedEnd(ring))
+    }
+}
+
+struct Locked<T> {
+    capacity: usize,
+    items: Mutex<VecDeque<T>>,
+    drain: Condvar,
+    ready: Condvar,
+}
+
+pub struct LockedEnd<T>(Arc<Locked<T>>);
+
+impl<T: Item> Send1<T> for LockedEnd<T> {
+    fn send(&mut self, item: T) {
+        let ring = &*self.0;
+        let mut items = ring.items.lock().expect("no panic");
+        if items.len() == ring.capacity {
+            let is_full = |items: &mut VecDeque<T>| items.len() > ring.capacity / 2;
+            items = ring.drain.wait_while(items, is_full).expect("no panic");
+        }
+        items.push_back(item);
+        if items.len() == 1 {
+            ring.ready.notify_one();
+        }
+    }
+}
+
+impl<T: Item> Receive1<T> for LockedEnd<T> {
+    fn receive(&mut self) -> T {
+        let ring = &*self.0;
+        let items = ring.items.lock().expect("no panic");
+        let mut items = ring
+            .ready
+            .wait_while(items, |items| items.is_empty())
+            .expect("no panic");
+        let item = items.pop_front().expect("an item is there");
+        if items.len() == ring.capacity / 2 {
+            ring.drain.notify_one();
+        }
         item
     }
 }

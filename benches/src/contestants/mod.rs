@@ -63,7 +63,7 @@ pub trait Receive1<T>: Send {
 }
 
 /// A way to make a pair of ends.
-pub trait Channel {
+pub trait Channel: 'static {
     const NAME: &'static str;
     type Sender<T: Item>: Send1<T> + 'static;
     type Receiver<T: Item>: Receive1<T> + 'static;

@@ -98,7 +98,13 @@ pub fn markdown(results: &WorkloadResults) -> String {
         head.push("to the best peer");
     }
     if role(Role::Limit) {
-        head.push("to the limit");
+        let mut limits = results.cases.iter().flat_map(|case| &case.contestants);
+        let is_limit = limits.any(|c| c.name.starts_with("limit"));
+        head.push(if is_limit {
+            "to the limit"
+        } else {
+            "to the reference"
+        });
     }
     head.extend(others.iter().map(|figure| figure.name));
     row(&mut table, &head);

@@ -47,20 +47,20 @@ fn spinner<C: Channel>((): ()) -> Contestant {
             C::new(CAPACITY),
             C::new(CAPACITY),
             |_, elapsed| elapsed >= effort.target,
-            || {},
+            || || {},
         ) * 1e9
     })
 }
 
-/// The mean time of a round trip in seconds, of as many thousands as are enough; each side pauses before it sends.
-pub fn round_trips(
-    (mut ask, mut hear): (impl Send1<u64> + 'static, impl Receive1<u64> + 'static),
-    (mut answer, mut learn): (impl Send1<u64> + 'static, impl Receive1<u64> + 'static),
+/// The mean time of a round trip in seconds, of as many thousands as are enough; each side pauses before it
+/// sends.
+pub fn round_trips<P: FnMut() + Send>(
+    (ask, mut hear): (impl Send1<u64> + 'static, impl Receive1<u64> + 'static),
+    (mut answer, learn): (impl Send1<u64> + 'static, impl Receive1<u64> + 'static),
     is_enough: impl Fn(u64, Duration) -> bool + Send,
-    mut pause: impl FnMut() + Clone + Send,
+    pause: impl Fn() -> P,
 ) -> f64 {
-    const AT_ONCE: u64 = 1000;
-    let mut pause_before_answer = pause.clone();
+    let mut pause_before_answer = pause();
     race_ends(
         move || {
             loop {
@@ -73,26 +73,69 @@ pub fn round_trips(
             }
             (hear, answer)
         },
-        move || {
-            let mut trip = |number| {
-                pause();
-                ask.send(number);
-                assert_eq!(learn.receive(), number, "a number was lost or changed");
-            };
-            (0..AT_ONCE).for_each(&mut trip); // warms up
-            let (begin, mut trips) = (Instant::now(), 0);
-            let elapsed = loop {
-                (trips..trips + AT_ONCE).for_each(&mut trip);
-                trips += AT_ONCE;
-                let elapsed = begin.elapsed();
-                if is_enough(trips, elapsed) {
-                    break elapsed;
-                }
-            };
-            trip(LAST);
-            (elapsed.as_secs_f64() / trips as f64, (ask, learn))
-        },
+        ask_again_and_again(ask, learn, is_enough, pause()),
     )
+}
+
+/// The same, where the answer comes from a task.
+pub fn round_trips_with_task<P: FnMut() + Send>(
+    (ask, mut hear): (impl Send1<u64> + 'static, impl TaskReceive + 'static),
+    (mut answer, learn): (impl TaskSend + 'static, impl Receive1<u64> + 'static),
+    is_enough: impl Fn(u64, Duration) -> bool + Send,
+    pause: impl Fn() -> P,
+) -> f64 {
+    let mut pause_before_answer = pause();
+    race_ends(
+        move || {
+            runtime().block_on(async {
+                loop {
+                    let number = hear.receive().await;
+                    pause_before_answer();
+                    answer.send(number).await;
+                    if number == LAST {
+                        break;
+                    }
+                }
+            });
+            (hear, answer)
+        },
+        ask_again_and_again(ask, learn, is_enough, pause()),
+    )
+}
+
+fn ask_again_and_again<S: Send1<u64>, R: Receive1<u64>>(
+    mut ask: S,
+    mut learn: R,
+    is_enough: impl Fn(u64, Duration) -> bool + Send,
+    mut pause: impl FnMut() + Send,
+) -> impl FnOnce() -> (f64, (S, R)) + Send {
+    const AT_ONCE: u64 = 1000;
+    move || {
+        let mut trip = |number| {
+            pause();
+            ask.send(number);
+            assert_eq!(learn.receive(), number, "a number was lost or changed");
+        };
+        (0..AT_ONCE).for_each(&mut trip); // warms up
+        let (begin, mut trips) = (Instant::now(), 0);
+        let elapsed = loop {
+            (trips..trips + AT_ONCE).for_each(&mut trip);
+            trips += AT_ONCE;
+            let elapsed = begin.elapsed();
+            if is_enough(trips, elapsed) {
+                break elapsed;
+            }
+        };
+        trip(LAST);
+        (elapsed.as_secs_f64() / trips as f64, (ask, learn))
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all() // as `#[tokio::main]` does
+        .build()
+        .expect("a runtime")
 }
 
 pub fn wake() -> Workload {
@@ -212,11 +255,7 @@ fn wake_task(
         effort,
         sleepers,
         move |trips| {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all() // as `#[tokio::main]` does
-                .build()
-                .expect("a runtime");
-            runtime.block_on(async {
+            runtime().block_on(async {
                 let mut woken = Vec::new();
                 for _ in 0..trips {
                     woken.push(sleepers.since(hear.receive().await));

@@ -1,9 +1,14 @@
 //! What is measured.
 
+mod bursts;
 mod bytes;
 mod items;
 mod latency;
+mod lost;
+mod many;
+mod sizes;
 mod slices;
+mod slow;
 mod tasks;
 
 use crate::{
@@ -21,6 +26,13 @@ pub fn all() -> Vec<Workload> {
         latency::spin(),
         slices::slices(),
         bytes::bytes(),
+        slow::slow(),
+        lost::lost(),
+        bursts::bursts(),
+        sizes::polling(),
+        sizes::blocking(),
+        many::many(),
+        many::memory(),
     ]
 }
 
@@ -33,7 +45,7 @@ pub fn absent() -> &'static [(&'static str, &'static str)] {
 fn role(name: &str) -> Role {
     if name.starts_with("highwater") {
         Role::Ours
-    } else if name.starts_with("limit") {
+    } else if name.starts_with("limit") || name.starts_with("reference") {
         Role::Limit
     } else {
         Role::Peer
