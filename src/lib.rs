@@ -81,8 +81,20 @@
 //! Linux no fence either ([`barrier`] says how, and how to have it otherwise); but for the one for
 //! which the other side sleeps: it pays for the wake-up.
 //!
-//! With the feature `async` every wait is also a future, of no particular runtime: a task on one side and a
-//! thread on the other are as good as any pair.
+//! # Three doors
+//!
+//! An end waits as its program does, and the other one need not know. Every pair works, and one end may use
+//! different doors one after another: nothing is missed in the change.
+//!
+//! | | until drain | until there is an item | until finish |
+//! |---|---|---|---|
+//! | in a thread | [`wait_drain`](Producer::wait_drain), [`write`](Producer::write) | [`read`](Consumer::read) | [`Finish::wait`] |
+//! | in a task (feature `async`) | `ready`, `write_async`, `Sink` | `read_async`, `Stream` | `Finish` as a future |
+//! | in an event loop (Linux) | [`drain_fd`](Producer::drain_fd) | [`ready_fd`](Consumer::ready_fd) | [`finish_fd`](Finish::finish_fd) |
+//! | anything else | [`on_drain`](Producer::on_drain) | [`on_ready`](Consumer::on_ready) | |
+//!
+//! Futures are of no particular runtime. Descriptors are [`EventFd`]s, for epoll, `mio`, tokio's `AsyncFd`,
+//! `polling`. A door that nobody waits at costs the other side nothing.
 //!
 //! # Many items at once
 //!
