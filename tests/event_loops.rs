@@ -97,6 +97,7 @@ fn a_descriptor_begins_readable_if_there_is_something_to_do_already() {
     assert_eq!(consumer.try_iter().count(), 2);
     let fd = producer.drain_fd().unwrap();
     assert!(is_readable(&fd));
+    assert_eq!(fd.acknowledge(), 0, "nobody has notified it");
 
     let (producer, mut consumer) = channel(2, 0, 2);
     drop(producer);

@@ -52,10 +52,15 @@ impl Listener {
         }
     }
 
-    pub(super) fn notify(&self) {
+    /// For the other end.
+    fn notify(&self) {
         if let Some(event) = &self.doors.event {
             event.notify();
         }
+        self.call();
+    }
+
+    pub(super) fn call(&self) {
         if let Some(callback) = &self.doors.callback {
             callback();
         }

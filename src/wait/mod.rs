@@ -499,7 +499,8 @@ impl Sleeper {
     /// Tells the listener what nobody else does.
     pub(crate) fn notify_listener(&self) {
         if let Some(listener) = &self.listener {
-            shielded(|| listener.notify());
+            listener.set();
+            shielded(|| listener.call());
         }
     }
 
