@@ -8,8 +8,6 @@ use crate::{
     consumer::Consumer,
     error::{ReadError, TryReadError, TryWriteError, WaitError, WriteError},
     producer::{Finish, Producer},
-    shared::Shared,
-    wait::Gate,
     weigh::{Items, Weigh},
 };
 use core::{
@@ -246,7 +244,8 @@ macro_rules! forget_on_drop {
         impl<T, W: Weigh<T>> Drop for $future<'_, T, W> {
             fn drop(&mut self) {
                 if self.is_registered {
-                    forget(&self.$end.shared, |shared| &shared.$gate);
+                    let end = &*self.$end;
+                    end.shared.$gate.forget_task(&end.sleeper);
                 }
             }
         }
@@ -257,10 +256,6 @@ macro_rules! forget_on_drop {
             }
         }
     };
-}
-
-fn forget(shared: &Shared, gate: fn(&Shared) -> &Gate) {
-    gate(shared).forget_waker();
 }
 
 /// Waits until a producer may write. Made by [`Producer::ready`].
@@ -332,7 +327,8 @@ impl<T, W: Weigh<T>> Future for WriteAsync<'_, T, W> {
 impl<T, W: Weigh<T>> Drop for WriteAsync<'_, T, W> {
     fn drop(&mut self) {
         if self.is_registered {
-            self.producer.shared.writable.forget_waker();
+            let producer = &*self.producer;
+            producer.shared.writable.forget_task(&producer.sleeper);
             if self.was_refused && self.item.is_some() {
                 // Nobody was told of that stop, and nobody waits for the room any more.
                 self.producer.cursor.take_back_stop();

@@ -836,6 +836,35 @@ mod tasks {
     use tokio_test::task::spawn;
 
     #[test]
+    fn a_task_that_writes_up_to_the_mark_leaves_the_descriptor_armed() {
+        let (mut producer, mut consumer, fd) = stopped();
+        let mut write = spawn(producer.write_async(3));
+        assert!(write.poll().is_pending());
+        assert_eq!(consumer.try_iter().count(), 2);
+        assert!(write.poll().is_ready());
+        drop(write);
+        let mut write = spawn(producer.write_async(4));
+        assert!(write.poll().is_ready());
+        drop(write);
+        assert!(!is_readable(&fd));
+        assert_eq!(consumer.try_iter().count(), 2);
+        assert!(is_readable(&fd));
+
+        // The one that waited brings the length to the mark.
+        let (mut producer, mut consumer) = channel(1, 0, 1);
+        let fd = producer.drain_fd().unwrap();
+        producer.write(1).unwrap();
+        let mut write = spawn(producer.write_async(2));
+        assert!(write.poll().is_pending());
+        assert_eq!(consumer.try_read(), Ok(1));
+        assert!(write.poll().is_ready());
+        drop(write);
+        assert!(!is_readable(&fd));
+        assert_eq!(consumer.try_read(), Ok(2));
+        assert!(is_readable(&fd));
+    }
+
+    #[test]
     fn a_future_that_is_given_up_leaves_the_descriptor_readable() {
         let (mut producer, mut consumer, fd) = stopped();
         assert!(spawn(producer.ready()).poll().is_pending());

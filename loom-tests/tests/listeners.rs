@@ -182,6 +182,29 @@ fn a_poll_that_is_given_up_before_a_loop_misses_nothing() {
 }
 
 #[test]
+fn a_task_that_waited_for_drain_leaves_a_loop_nothing_to_miss() {
+    in_both_modes(10, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 1);
+        let fd = producer.drain_fd().unwrap();
+        let _ = producer.try_write(1).unwrap();
+        let reader = thread::spawn(move || {
+            assert_eq!(consumer.try_read(), Ok(1));
+            consumer
+        });
+        let waker = Waker::from(Arc::new(Deaf));
+        let mut ready = producer.ready();
+        for _ in 0..2 {
+            // The second look may find the drain that the first one waited for.
+            let _ = Pin::new(&mut ready).poll(&mut Context::from_waker(&waker));
+        }
+        drop(ready);
+        fd.wait_readable();
+        write_in_loop(&mut producer, &fd, 2);
+        drop(reader.join().unwrap());
+    });
+}
+
+#[test]
 fn a_callback_hears_of_a_drain_that_comes_as_the_producer_is_told_to_stop() {
     in_both_modes(10, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);

@@ -408,6 +408,15 @@ impl Gate {
         self.put_waker(None);
     }
 
+    /// For the owner: leaves no Waker of a task behind. An end may have been told to stop in the very poll
+    /// that was the task's last: then the listener is in its place, and stays.
+    #[cfg(feature = "async")]
+    pub(crate) fn forget_task(&self, sleeper: &Sleeper) {
+        if sleeper.armed_for.get().is_none() {
+            self.put_waker(None);
+        }
+    }
+
     /// Returns whether there was another one.
     fn put_waker(&self, waker: Option<Waker>) -> bool {
         let old = core::mem::replace(&mut *self.bell.slot.lock(), waker);
