@@ -652,6 +652,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
                 Err(WaitTimeoutError::Timeout) if refused => {
                     // Nobody was told of that stop, and nobody waits for the room any more.
                     self.cursor.take_back_stop();
+                    self.shared.writable.disarm(&self.sleeper);
                     return Err(WaitTimeoutError::Timeout);
                 }
                 Err(error) => return Err(error),

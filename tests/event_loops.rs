@@ -826,6 +826,24 @@ fn a_wait_with_a_time_limit_that_gives_up_leaves_the_descriptor_as_it_was() {
     assert!(is_readable(&fd));
 }
 
+#[test]
+fn a_heavy_write_that_gives_up_leaves_the_descriptor_readable_for_light_ones() {
+    for timeout in [Duration::ZERO, Duration::from_micros(50)] {
+        let (mut producer, _consumer) = Builder::new()
+            .weigh_by(|weight: &usize| *weight)
+            .high_water_mark(10)
+            .limit(10)
+            .build()
+            .unwrap();
+        let fd = producer.drain_fd().unwrap();
+        producer.write(6).unwrap();
+        assert!(producer.write_timeout(7, timeout).is_err());
+        assert!(!producer.need_drain());
+        assert!(is_readable(&fd));
+        assert_eq!(producer.try_write(1), Ok(Flow::Ready));
+    }
+}
+
 #[cfg(feature = "async")]
 mod tasks {
     use super::*;

@@ -295,10 +295,9 @@ impl Gate {
                 break false;
             }
         };
-        // No Waker survives the wait, whichever way it ended.
-        self.put_waker(None);
         woken(in_time);
-        sleeper.disarm();
+        // No Waker survives the wait, whichever way it ended.
+        self.disarm(sleeper);
         in_time
     }
 
@@ -360,8 +359,7 @@ impl Gate {
         let reliable = self.heavy_barrier(&sleeper.fenced);
         sleeper.armed_for.set(Some(wake_at));
         if ready() {
-            let was_told = !self.put_waker(None);
-            sleeper.disarm();
+            let was_told = !self.disarm(sleeper);
             return Listening::IsReady { was_told };
         }
         self.parks.bump();
@@ -415,6 +413,13 @@ impl Gate {
         if sleeper.armed_for.get().is_none() {
             self.put_waker(None);
         }
+    }
+
+    /// For the owner: takes its Waker, whoever's it is, out of the slot; returns whether there was one.
+    pub(crate) fn disarm(&self, sleeper: &Sleeper) -> bool {
+        let was_there = self.put_waker(None);
+        sleeper.disarm();
+        was_there
     }
 
     /// Returns whether there was another one.
