@@ -247,6 +247,27 @@ fn a_callback_hears_of_an_item_that_comes_as_the_consumer_finds_none() {
 }
 
 #[test]
+fn a_callback_hears_of_an_item_that_comes_as_a_descriptor_joins_it() {
+    in_both_modes(10, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 1);
+        let calls = Arc::<AtomicUsize>::default();
+        let counter = calls.clone();
+        consumer.on_ready(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(1).unwrap();
+            producer
+        });
+        let fd = consumer.ready_fd().unwrap();
+        let _producer = writer.join().unwrap();
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+        assert!(fd.is_readable());
+    });
+}
+
+#[test]
 fn marks_that_change_while_the_descriptor_is_armed_miss_no_drain() {
     in_both_modes(10, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);

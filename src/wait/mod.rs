@@ -395,10 +395,22 @@ impl Gate {
     }
 
     fn set_doors(&self, sleeper: &mut Sleeper, doors: Doors) {
-        // The old one.
-        self.put_waker(None);
-        sleeper.armed_for.set(None);
-        sleeper.listener = Listener::of(doors).map(Arc::new);
+        let listener = Listener::of(doors).map(Arc::new);
+        // One that is armed is relieved by the new one, so that at each moment one of them hears. What is
+        // announced stays.
+        let next = match sleeper.armed_for.get() {
+            Some(_) => listener.clone().map(Waker::from),
+            None => None,
+        };
+        let mut slot = self.bell.slot.lock();
+        let is_armed = slot.is_some() && next.is_some();
+        let old = core::mem::replace(&mut *slot, if is_armed { next } else { None });
+        drop(slot);
+        drop(old);
+        if !is_armed {
+            sleeper.armed_for.set(None);
+        }
+        sleeper.listener = listener;
     }
 
     /// For the owner: leaves no Waker behind.
