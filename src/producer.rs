@@ -190,7 +190,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// Whether the producer was told to stop and the channel has not drained since.
     ///
     /// Looks at the consumer, so that a drain is found by asking. While this is false there is
-    /// nothing to wait for.
+    /// nothing to wait for; so it is once the consumer takes no more, which a write then says.
     ///
     /// A producer that was told to stop by [`WouldBlock`](TryWriteError::WouldBlock) has drained when
     /// the length is at the low-water mark *and* there is room for the refused item (in a weighted
@@ -199,8 +199,8 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     pub fn need_drain(&self) -> bool {
         // What the consumer does not see it cannot drain.
         self.publish_rest();
-        // Gone first: after a cancel no drain is found any more.
-        let need_drain = !self.shared.is_gone() && self.cursor.need_drain();
+        // First: once the consumer takes no more no drain is found, and there is nothing to wait for.
+        let need_drain = !self.shared.is_refusing() && self.cursor.need_drain();
         if need_drain {
             self.listen_for_drain();
         }
