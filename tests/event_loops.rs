@@ -1,18 +1,36 @@
-//! The door for event loops: when a descriptor is readable and when it is not, and callbacks.
+//! The door for event loops: when a descriptor is readable and when it is not, callbacks, and real loops
+//! of epoll, mio, polling and tokio.
 #![cfg(target_os = "linux")]
 // The minimum Rust version is the library's; what the tests depend on needs more.
 #![allow(clippy::incompatible_msrv)]
 
 mod common;
+#[path = "common/process.rs"]
+mod process;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[path = "common/sandbox.rs"]
+mod sandbox;
 
+use common::{while_progress, Progress, Random, LONG};
+#[cfg(feature = "async")]
+use futures_lite::{future::block_on, StreamExt};
 use highwater::{
-    Builder, ByteConsumer, ByteProducer, Bytes, Consumer, EventFd, Flow, NonBlocking, Producer,
-    TryReadError, TryReserveError, TryWriteError, WriteTimeoutError,
+    barrier, Builder, ByteConsumer, ByteProducer, Bytes, Consumer, EventFd, Finish, Flow,
+    NonBlocking, Producer, ReadError, TryReadError, TryReserveError, TryWriteError,
+    WriteTimeoutError,
 };
-use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use mio::unix::SourceFd;
+use rustix::{
+    buffer::spare_capacity,
+    event::{epoll, poll, PollFd, PollFlags, Timespec},
+    io::Errno,
+    process::{getrlimit, setrlimit, Resource, Rlimit},
+};
 use std::{
+    error::Error,
+    fs,
     io::{self, BufRead, ErrorKind, IoSlice, IoSliceMut, Read, Write},
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, OwnedFd},
     sync::{
         atomic::{AtomicUsize, Ordering},
         mpsc, Arc,
@@ -20,6 +38,7 @@ use std::{
     thread,
     time::Duration,
 };
+use tokio::io::{unix::AsyncFd, Interest};
 
 const AT_ONCE: Timespec = Timespec {
     tv_sec: 0,
@@ -28,6 +47,10 @@ const AT_ONCE: Timespec = Timespec {
 
 fn is_readable(fd: &EventFd) -> bool {
     poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&AT_ONCE)).unwrap() == 1
+}
+
+fn wait_readable(fd: &EventFd) {
+    poll(&mut [PollFd::new(fd, PollFlags::IN)], None).unwrap();
 }
 
 /// How often a callback was called.
@@ -939,4 +962,868 @@ mod tasks {
         producer.end(); // the last call, too
         assert!(read.as_mut().poll(&mut context).is_ready());
     }
+}
+
+const ITEMS: u64 = if cfg!(debug_assertions) {
+    50_000
+} else {
+    1_000_000
+};
+
+/// How an end waits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Door {
+    Thread,
+    /// First for the descriptor, then it tries.
+    Descriptor,
+    /// First it tries, then it waits for the callback.
+    Callback,
+    #[cfg(feature = "async")]
+    Task,
+    /// Tries again and again.
+    Spin,
+    /// Now this one, now that; and waits that are begun and given up.
+    Any(u64),
+}
+
+const SOME_DOORS: &[Door] = &[
+    Door::Thread,
+    Door::Descriptor,
+    Door::Callback,
+    #[cfg(feature = "async")]
+    Door::Task,
+    Door::Spin,
+];
+
+impl Door {
+    fn random(self) -> Random {
+        Random::new(match self {
+            Self::Any(seed) => seed,
+            _ => 0,
+        })
+    }
+
+    /// The one for the next item.
+    fn next(self, random: &mut Random) -> Self {
+        match self {
+            Self::Any(_) => SOME_DOORS[random.below(SOME_DOORS.len() as u64) as usize],
+            door => door,
+        }
+    }
+}
+
+/// Nothing, or a moment.
+fn some_time(random: &mut Random) -> Duration {
+    Duration::from_micros(random.below(2) * random.below(50))
+}
+
+/// Begins a wait and gives it up.
+#[cfg(feature = "async")]
+fn poll_once<F: std::future::Future>(future: F) -> Option<F::Output> {
+    match tokio_test::task::spawn(future).poll() {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}
+
+struct Writer {
+    producer: Producer<u64>,
+    door: Door,
+    random: Random,
+    fd: EventFd,
+    events: mpsc::Receiver<()>,
+}
+
+impl Writer {
+    fn new(mut producer: Producer<u64>, door: Door) -> Self {
+        let (event, events) = mpsc::channel();
+        producer.on_drain(move || event.send(()).unwrap_or(()));
+        let fd = producer.drain_fd().unwrap();
+        Self {
+            producer,
+            door,
+            random: door.random(),
+            fd,
+            events,
+        }
+    }
+
+    fn write(&mut self, mut item: u64) {
+        while let Some(refused) = self.try_to_write(item) {
+            item = refused;
+        }
+    }
+
+    /// Waits once, and returns the item if that was in vain.
+    fn try_to_write(&mut self, item: u64) -> Option<u64> {
+        if let Door::Any(_) = self.door {
+            match self.random.below(8) {
+                0 => {
+                    let timeout = some_time(&mut self.random);
+                    return match self.producer.write_timeout(item, timeout) {
+                        Ok(()) => None,
+                        Err(error) => Some(error.into_inner()),
+                    };
+                }
+                1 => {
+                    let timeout = some_time(&mut self.random);
+                    let _ = self.producer.wait_drain_timeout(timeout);
+                }
+                #[cfg(feature = "async")]
+                2 => {
+                    let _ = poll_once(self.producer.ready());
+                }
+                #[cfg(feature = "async")]
+                3 => assert!(poll_once(self.producer.closed()).is_none()),
+                4 => return self.take(item), // whatever the signal says
+                _ => {}
+            }
+        }
+        match self.door.next(&mut self.random) {
+            Door::Thread => {
+                self.producer.write(item).unwrap();
+                return None;
+            }
+            #[cfg(feature = "async")]
+            Door::Task => {
+                block_on(self.producer.write_async(item)).unwrap();
+                return None;
+            }
+            Door::Descriptor => {
+                wait_readable(&self.fd);
+                if self.producer.need_drain() {
+                    return Some(item);
+                }
+            }
+            Door::Callback => {
+                while self.producer.need_drain() {
+                    self.events.recv().unwrap();
+                }
+            }
+            Door::Spin | Door::Any(_) => {
+                while self.producer.need_drain() {
+                    thread::yield_now();
+                }
+            }
+        }
+        self.take(item)
+    }
+
+    fn take(&mut self, item: u64) -> Option<u64> {
+        match self.producer.try_write(item) {
+            Ok(_) => None,
+            Err(TryWriteError::WouldBlock(item)) => Some(item),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+struct Reader {
+    consumer: Consumer<u64>,
+    door: Door,
+    random: Random,
+    fd: EventFd,
+    events: mpsc::Receiver<()>,
+}
+
+impl Reader {
+    fn new(mut consumer: Consumer<u64>, door: Door) -> Self {
+        let (event, events) = mpsc::channel();
+        consumer.on_ready(move || event.send(()).unwrap_or(()));
+        let fd = consumer.ready_fd().unwrap();
+        Self {
+            consumer,
+            door,
+            random: door.random(),
+            fd,
+            events,
+        }
+    }
+
+    /// `None` at the end.
+    fn read(&mut self) -> Option<u64> {
+        if let Door::Any(_) = self.door {
+            match self.random.below(8) {
+                0 => {
+                    let timeout = some_time(&mut self.random);
+                    if let Ok(item) = self.consumer.read_timeout(timeout) {
+                        return Some(item);
+                    }
+                }
+                1 => {
+                    // More might never come.
+                    let most = self.consumer.max_chunk();
+                    let _ = self.consumer.try_chunk(most);
+                }
+                2 => {
+                    let _ = self.consumer.peek();
+                }
+                #[cfg(feature = "async")]
+                3 => {
+                    if let Some(Ok(item)) = poll_once(self.consumer.read_async()) {
+                        return Some(item);
+                    }
+                }
+                #[cfg(feature = "async")]
+                4 => {
+                    // Leaves its Waker at the gate.
+                    if let Some(Some(Ok(item))) = poll_once(self.consumer.next()) {
+                        return Some(item);
+                    }
+                }
+                _ => {}
+            }
+        }
+        loop {
+            let read = match self.door.next(&mut self.random) {
+                Door::Thread => return ended(self.consumer.read()),
+                #[cfg(feature = "async")]
+                Door::Task => return ended(block_on(self.consumer.read_async())),
+                Door::Descriptor => {
+                    wait_readable(&self.fd);
+                    self.consumer.try_read()
+                }
+                Door::Callback => match self.consumer.try_read() {
+                    Err(TryReadError::Empty) => {
+                        self.events.recv().unwrap();
+                        continue;
+                    }
+                    read => read,
+                },
+                Door::Spin | Door::Any(_) => self.consumer.try_read(),
+            };
+            match read {
+                Ok(item) => return Some(item),
+                Err(TryReadError::Empty) => thread::yield_now(),
+                Err(error) => {
+                    assert_eq!(error, TryReadError::Ended);
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+fn ended(read: Result<u64, ReadError>) -> Option<u64> {
+    match read {
+        Ok(item) => Some(item),
+        Err(error) => {
+            assert_eq!(error, ReadError::Ended);
+            None
+        }
+    }
+}
+
+/// Moves items from one thread to another, and checks each.
+fn pass(builder: Builder, items: u64, writes: Door, reads: Door) {
+    let (producer, consumer) = builder.build().unwrap();
+    let monitor = producer.monitor();
+    let stands = move || format!("{writes:?} to {reads:?}: {:#?}", monitor.stats());
+    while_progress(LONG, stands, move |progress| {
+        let writer = thread::spawn(move || {
+            let mut writer = Writer::new(producer, writes);
+            (0..items).for_each(|item| writer.write(item));
+            writer.producer.end();
+        });
+        let mut reader = Reader::new(consumer, reads);
+        let (mut count, mut sum) = (0, 0);
+        while let Some(item) = reader.read() {
+            assert_eq!(item, count, "{writes:?} to {reads:?}");
+            (count, sum) = (count + 1, sum + item);
+            progress.made();
+        }
+        assert_eq!((count, sum), (items, items * (items - 1) / 2));
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_descriptor_on_one_side_or_both_moves_a_million_items_whatever_the_other_side_is() {
+    for (full_fences, items) in [(false, ITEMS), (true, ITEMS / 10)] {
+        for door in SOME_DOORS {
+            for (writes, reads) in [(Door::Descriptor, *door), (*door, Door::Descriptor)] {
+                let builder = Builder::new().high_water_mark(1024);
+                pass(builder.full_fences(full_fences), items, writes, reads);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_mixture_of_doors_passes_every_item_through_small_channels() {
+    for full_fences in [false, true] {
+        for capacity in [1, 3] {
+            for writes in SOME_DOORS {
+                for reads in SOME_DOORS {
+                    let builder = Builder::new().high_water_mark(capacity);
+                    pass(
+                        builder.full_fences(full_fences),
+                        ITEMS / 200,
+                        *writes,
+                        *reads,
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn ends_that_change_doors_at_random_lose_nothing_and_never_hang() {
+    for seed in 0..12 {
+        let builder = Builder::new()
+            .high_water_mark(1 + seed as usize % 3)
+            .low_water_mark(seed as usize % 2)
+            .capacity(4)
+            .full_fences(seed % 4 > 1);
+        pass(builder, ITEMS / 50, Door::Any(seed), Door::Any(seed + 100));
+    }
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[test]
+fn where_membarrier_is_refused_at_some_moment_loops_go_on_with_fences() {
+    process::alone(
+        "where_membarrier_is_refused_at_some_moment_loops_go_on_with_fences",
+        || {
+            let any = (Door::Any(1), Door::Any(2));
+            let small = || Builder::new().high_water_mark(3);
+            let at_work: Vec<_> = [(Door::Descriptor, Door::Descriptor), any]
+                .into_iter()
+                .map(|(writes, reads)| {
+                    thread::spawn(move || pass(small(), ITEMS / 10, writes, reads))
+                })
+                .collect();
+            sandbox::refuse_membarrier();
+            for pass in at_work {
+                pass.join().unwrap();
+            }
+            assert_eq!(barrier::mode(), barrier::Mode::Fence);
+            pass(small(), ITEMS / 10, any.0, any.1);
+        },
+    );
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[test]
+fn where_membarrier_is_refused_from_the_start_a_descriptor_is_asked_again_until_fences_are_used() {
+    process::alone(
+        "where_membarrier_is_refused_from_the_start_a_descriptor_is_asked_again_until_fences_are_used",
+        || {
+            sandbox::refuse_membarrier();
+            let (mut producer, mut consumer) = channel(2, 0, 2);
+            let (drain, ready) = (producer.drain_fd().unwrap(), consumer.ready_fd().unwrap());
+            // Nobody is sure to notify it.
+            assert!(is_readable(&ready));
+            assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
+            assert!(is_readable(&ready));
+            producer.write_all(&[1, 2]).unwrap(); // sees the wish, and confirms it
+            assert_eq!(consumer.try_iter().count(), 2);
+            assert!(!is_readable(&ready));
+            assert!(is_readable(&drain));
+            producer.write_all(&[1, 2]).unwrap();
+            assert!(is_readable(&ready) && !is_readable(&drain));
+            assert_eq!(barrier::mode(), barrier::Mode::Fence);
+            // A channel that is made now uses fences from the start.
+            assert!(!is_readable(&empty().2));
+        },
+    );
+}
+
+// ---- Descriptors as a resource ----------------------------------------------------------------
+
+fn limit_of_open_files(limit: Option<u64>) -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let limit = Rlimit {
+        current: limit,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, limit).unwrap();
+    current
+}
+
+#[test]
+fn where_the_limit_of_descriptors_is_reached_the_channel_goes_on_and_one_can_ask_again() {
+    process::alone(
+        "where_the_limit_of_descriptors_is_reached_the_channel_goes_on_and_one_can_ask_again",
+        || {
+            let (mut producer, mut consumer) = channel(2, 0, 2);
+            let calls = Calls::default();
+            producer.on_drain(calls.callback());
+            let before = limit_of_open_files(Some(0));
+
+            let error = producer.drain_fd().unwrap_err();
+            let text = error.to_string();
+            for said in ["no eventfd", "raise the limit of open files", "ask again"] {
+                assert!(text.contains(said), "{text}");
+            }
+            assert!(error.source().unwrap().is::<io::Error>());
+            let error = io::Error::from(error);
+            assert_eq!(error.raw_os_error(), Some(Errno::MFILE.raw_os_error()));
+            assert!(consumer.ready_fd().is_err());
+
+            // In threads, and what was registered before is still there.
+            common::deadline(move || {
+                let writer = thread::spawn(move || {
+                    for item in 0..100 {
+                        producer.write(item).unwrap();
+                    }
+                    producer
+                });
+                for item in 0..100 {
+                    assert_eq!(consumer.read(), Ok(item));
+                }
+                let mut producer = writer.join().unwrap();
+                let heard = calls.count();
+                producer.write_all(&[1, 2]).unwrap();
+                assert!(producer.need_drain());
+                assert!(producer.drain_fd().is_err());
+                assert_eq!(consumer.try_iter().count(), 2);
+                assert_eq!(calls.count(), heard + 1);
+
+                limit_of_open_files(before);
+                let fd = producer.drain_fd().unwrap();
+                producer.write_all(&[1, 2]).unwrap();
+                assert!(!is_readable(&fd));
+                assert_eq!(consumer.try_iter().count(), 2);
+                assert!(is_readable(&fd));
+                let mut finish = producer.end();
+                assert!(is_readable(&finish.finish_fd().unwrap()));
+            });
+        },
+    );
+}
+
+fn open_files() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[test]
+fn a_descriptor_is_closed_with_its_end_and_the_last_clone() {
+    process::alone(
+        "a_descriptor_is_closed_with_its_end_and_the_last_clone",
+        || {
+            let before = open_files();
+            for round in 0..1000 {
+                let (mut producer, mut consumer) = channel(2, 0, 2);
+                let fds = [producer.drain_fd().unwrap(), consumer.ready_fd().unwrap()];
+                let clones = fds.clone();
+                producer.on_drain(|| ());
+                if round % 3 == 0 {
+                    drop(fds); // with the ends
+                    producer.write_all(&[1, 2]).unwrap();
+                    let mut finish = producer.end();
+                    finish.finish_fd().unwrap();
+                    assert_eq!(open_files(), before + 3);
+                    drop((finish, consumer));
+                    drop(clones);
+                } else {
+                    if round % 3 == 1 {
+                        producer.write_all(&[1, 2]).unwrap(); // one is armed, or the other
+                    }
+                    drop((producer, consumer)); // clones outlive them
+                    assert_eq!(open_files(), before + 2);
+                    assert!(is_readable(&fds[0]) || is_readable(&fds[1]));
+                    drop(fds);
+                    assert_eq!(open_files(), before + 2);
+                    drop(clones);
+                }
+                assert_eq!(open_files(), before);
+            }
+
+            // What an epoll knew of it goes with the last clone.
+            let mut epoll = Epoll::new(epoll::EventFlags::empty());
+            let (producer, mut consumer) = channel(2, 0, 2);
+            let fd = consumer.ready_fd().unwrap();
+            epoll.add(7, &fd);
+            drop(producer);
+            drop(consumer);
+            assert_eq!(epoll.look(Some(&AT_ONCE)), [7]);
+            drop(fd);
+            assert!(epoll.look(Some(&AT_ONCE)).is_empty());
+        },
+    );
+}
+
+// ---- Real loops -------------------------------------------------------------------------------
+
+/// A loop of one thread that waits for many descriptors.
+trait EventLoop {
+    /// Whether a descriptor that was not worked off is reported again.
+    const IS_LEVEL_TRIGGERED: bool = false;
+
+    fn add(&mut self, key: usize, fd: &EventFd);
+    fn remove(&mut self, key: usize, fd: &EventFd);
+    /// Waits, and says which are readable.
+    fn wait(&mut self) -> Vec<usize>;
+    /// After each that was worked off.
+    fn again(&mut self, _key: usize, _fd: &EventFd) {}
+}
+
+struct Epoll {
+    epoll: OwnedFd,
+    flags: epoll::EventFlags,
+}
+
+impl Epoll {
+    fn new(flags: epoll::EventFlags) -> Self {
+        Self {
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC).unwrap(),
+            flags: flags | epoll::EventFlags::IN,
+        }
+    }
+
+    fn look(&self, timeout: Option<&Timespec>) -> Vec<usize> {
+        let mut events = Vec::with_capacity(16);
+        epoll::wait(&self.epoll, spare_capacity(&mut events), timeout).unwrap();
+        let keys = events.iter().map(|event| event.data.u64() as usize);
+        keys.collect()
+    }
+}
+
+/// Level-triggered.
+impl EventLoop for Epoll {
+    const IS_LEVEL_TRIGGERED: bool = true;
+
+    fn add(&mut self, key: usize, fd: &EventFd) {
+        let data = epoll::EventData::new_u64(key as u64);
+        epoll::add(&self.epoll, fd, data, self.flags).unwrap();
+    }
+
+    fn remove(&mut self, _: usize, fd: &EventFd) {
+        epoll::delete(&self.epoll, fd).unwrap();
+    }
+
+    fn wait(&mut self) -> Vec<usize> {
+        self.look(None)
+    }
+}
+
+struct EdgeTriggered(Epoll);
+
+impl EdgeTriggered {
+    fn new() -> Self {
+        Self(Epoll::new(epoll::EventFlags::ET))
+    }
+}
+
+impl EventLoop for EdgeTriggered {
+    fn add(&mut self, key: usize, fd: &EventFd) {
+        self.0.add(key, fd);
+    }
+
+    fn remove(&mut self, key: usize, fd: &EventFd) {
+        self.0.remove(key, fd);
+    }
+
+    fn wait(&mut self) -> Vec<usize> {
+        self.0.wait()
+    }
+}
+
+impl EventLoop for mio::Poll {
+    fn add(&mut self, key: usize, fd: &EventFd) {
+        let mut source = SourceFd(&fd.as_raw_fd());
+        let registry = self.registry();
+        registry
+            .register(&mut source, mio::Token(key), mio::Interest::READABLE)
+            .unwrap();
+    }
+
+    fn remove(&mut self, _: usize, fd: &EventFd) {
+        let mut source = SourceFd(&fd.as_raw_fd());
+        self.registry().deregister(&mut source).unwrap();
+    }
+
+    fn wait(&mut self) -> Vec<usize> {
+        let mut events = mio::Events::with_capacity(16);
+        self.poll(&mut events, None).unwrap();
+        events.iter().map(|event| event.token().0).collect()
+    }
+}
+
+/// Which reports each once, until it is asked again.
+impl EventLoop for polling::Poller {
+    fn add(&mut self, key: usize, fd: &EventFd) {
+        // SAFETY: it is removed again while the descriptor is open.
+        unsafe { polling::Poller::add(self, fd, polling::Event::readable(key)) }.unwrap();
+    }
+
+    fn remove(&mut self, _: usize, fd: &EventFd) {
+        self.delete(fd).unwrap();
+    }
+
+    fn wait(&mut self) -> Vec<usize> {
+        let mut events = polling::Events::new();
+        polling::Poller::wait(self, &mut events, None).unwrap();
+        events.iter().map(|event| event.key).collect()
+    }
+
+    fn again(&mut self, key: usize, fd: &EventFd) {
+        self.modify(fd, polling::Event::readable(key)).unwrap();
+    }
+}
+
+/// Works at many ends until each of them is done, as `work` says, which does no more at a time than it is
+/// told.
+fn run_loop<L: EventLoop, E>(
+    mut events: L,
+    progress: &Progress,
+    mut ends: Vec<(E, EventFd)>,
+    mut work: impl FnMut(usize, &mut E, usize) -> bool,
+) -> Vec<E> {
+    // A loop that is level-triggered may leave the rest for the next round.
+    let at_a_time = if L::IS_LEVEL_TRIGGERED {
+        37
+    } else {
+        usize::MAX
+    };
+    for (key, (_, fd)) in ends.iter().enumerate() {
+        events.add(key, fd);
+    }
+    let mut open = ends.len();
+    while open > 0 {
+        for key in events.wait() {
+            let (end, fd) = &mut ends[key];
+            if work(key, end, at_a_time) {
+                events.remove(key, fd);
+                open -= 1;
+            } else {
+                events.again(key, fd);
+            }
+            progress.made();
+        }
+    }
+    ends.into_iter().map(|(end, _)| end).collect()
+}
+
+const CHANNELS: usize = 64;
+const ITEMS_EACH: u64 = if cfg!(debug_assertions) {
+    10_000
+} else {
+    20_000
+};
+
+/// A different number in each channel.
+fn item(channel: usize, number: u64) -> u64 {
+    number * CHANNELS as u64 + channel as u64
+}
+
+fn sum(channel: usize) -> u64 {
+    (0..ITEMS_EACH).map(|number| item(channel, number)).sum()
+}
+
+#[derive(Default)]
+struct Seen {
+    count: u64,
+    sum: u64,
+}
+
+impl Seen {
+    fn take(&mut self, channel: usize, got: u64) {
+        assert_eq!(got, item(channel, self.count), "lost, doubled or misplaced");
+        self.count += 1;
+        self.sum += got;
+    }
+
+    /// Reads what is there, but no more than `most`; returns whether that was the end.
+    fn read(&mut self, channel: usize, consumer: &mut Consumer<u64>, most: usize) -> bool {
+        for _ in 0..most {
+            match consumer.try_read() {
+                Ok(got) => self.take(channel, got),
+                Err(TryReadError::Empty) => break,
+                Err(error) => {
+                    assert_eq!(error, TryReadError::Ended);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    fn check(&self, channel: usize) {
+        assert_eq!((self.count, self.sum), (ITEMS_EACH, sum(channel)));
+    }
+}
+
+fn channels(count: usize) -> (Vec<Producer<u64>>, Vec<Consumer<u64>>) {
+    (0..count)
+        .map(|channel| highwater::channel(1 + 3 * channel))
+        .unzip()
+}
+
+/// One consumer thread, and as many producer threads as channels.
+fn many_threads_write_to_one_loop(events: impl EventLoop + Send + 'static, count: usize) {
+    while_progress(LONG, String::new, move |progress| {
+        let (producers, consumers) = channels(count);
+        let writers: Vec<_> = producers
+            .into_iter()
+            .enumerate()
+            .map(|(channel, mut producer)| {
+                thread::spawn(move || {
+                    for number in 0..ITEMS_EACH {
+                        producer.write(item(channel, number)).unwrap();
+                    }
+                    producer.end();
+                })
+            })
+            .collect();
+        let ends = consumers
+            .into_iter()
+            .map(|mut consumer| {
+                let fd = consumer.ready_fd().unwrap();
+                ((consumer, Seen::default()), fd)
+            })
+            .collect();
+        let ends = run_loop(
+            events,
+            &progress,
+            ends,
+            |channel, (consumer, seen), most| seen.read(channel, consumer, most),
+        );
+        for (channel, (_, seen)) in ends.iter().enumerate() {
+            seen.check(channel);
+        }
+        for writer in writers {
+            writer.join().unwrap();
+        }
+    });
+}
+
+/// One producer thread, and as many consumer threads as channels.
+fn one_loop_writes_to_many_threads(events: impl EventLoop + Send + 'static, count: usize) {
+    while_progress(LONG, String::new, move |progress| {
+        let (producers, consumers) = channels(count);
+        let readers: Vec<_> = consumers
+            .into_iter()
+            .enumerate()
+            .map(|(channel, consumer)| {
+                thread::spawn(move || {
+                    let mut seen = Seen::default();
+                    for got in consumer {
+                        seen.take(channel, got.unwrap());
+                    }
+                    seen.check(channel);
+                })
+            })
+            .collect();
+        let ends = producers
+            .into_iter()
+            .map(|mut producer| {
+                let fd = producer.drain_fd().unwrap();
+                ((producer, 0), fd)
+            })
+            .collect();
+        let ends = run_loop(
+            events,
+            &progress,
+            ends,
+            |channel, (producer, next), most| {
+                for _ in 0..most {
+                    if producer.need_drain() {
+                        break;
+                    }
+                    if *next == ITEMS_EACH {
+                        return true;
+                    }
+                    let _ = producer.try_write(item(channel, *next)).unwrap();
+                    *next += 1;
+                }
+                false
+            },
+        );
+        ends.into_iter()
+            .for_each(|(producer, _)| drop(producer.end()));
+        for reader in readers {
+            reader.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn one_epoll_loop_reads_from_64_producer_threads() {
+    many_threads_write_to_one_loop(Epoll::new(epoll::EventFlags::empty()), CHANNELS);
+    many_threads_write_to_one_loop(EdgeTriggered::new(), CHANNELS);
+}
+
+#[test]
+fn one_epoll_loop_writes_to_64_consumer_threads() {
+    one_loop_writes_to_many_threads(Epoll::new(epoll::EventFlags::empty()), CHANNELS);
+    one_loop_writes_to_many_threads(EdgeTriggered::new(), CHANNELS);
+}
+
+#[test]
+fn mio_which_is_edge_triggered_serves_both_ends() {
+    many_threads_write_to_one_loop(mio::Poll::new().unwrap(), 8);
+    one_loop_writes_to_many_threads(mio::Poll::new().unwrap(), 8);
+}
+
+#[test]
+fn polling_which_reports_once_serves_both_ends() {
+    many_threads_write_to_one_loop(polling::Poller::new().unwrap(), 8);
+    one_loop_writes_to_many_threads(polling::Poller::new().unwrap(), 8);
+}
+
+fn async_fd(fd: EventFd) -> AsyncFd<EventFd> {
+    // SAFETY: it owns its descriptor, which stays open and the same.
+    unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.unwrap()
+}
+
+/// Works at an end until it is done, and waits as often as that would block.
+async fn work_off<E>(fd: &AsyncFd<EventFd>, end: &mut E, mut work: impl FnMut(&mut E) -> bool) {
+    loop {
+        let mut guard = fd.readable().await.unwrap();
+        if work(end) {
+            return;
+        }
+        guard.clear_ready();
+    }
+}
+
+#[test]
+fn the_async_fd_of_tokio_serves_both_ends() {
+    const MANY: usize = 8;
+
+    fn runtime() -> tokio::runtime::Builder {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(2).enable_io();
+        builder
+    }
+
+    while_progress(LONG, String::new, |progress| {
+        runtime().build().unwrap().block_on(async {
+            let (producers, consumers) = channels(MANY);
+            let mut tasks = Vec::new();
+            for (channel, mut producer) in producers.into_iter().enumerate() {
+                let progress = progress.clone();
+                tasks.push(tokio::spawn(async move {
+                    let fd = async_fd(producer.drain_fd().unwrap());
+                    for number in 0..ITEMS_EACH {
+                        if producer.need_drain() {
+                            let drained = |end: &mut Producer<_>| !end.need_drain();
+                            work_off(&fd, &mut producer, drained).await;
+                        }
+                        let _ = producer.try_write(item(channel, number)).unwrap();
+                        progress.made();
+                    }
+                    let mut finish = producer.end();
+                    let fd = async_fd(finish.finish_fd().unwrap());
+                    let finished = |finish: &mut Finish| finish.try_wait().unwrap();
+                    work_off(&fd, &mut finish, finished).await;
+                }));
+            }
+            for (channel, mut consumer) in consumers.into_iter().enumerate() {
+                tasks.push(tokio::spawn(async move {
+                    let fd = async_fd(consumer.ready_fd().unwrap());
+                    let mut seen = Seen::default();
+                    let read = |consumer: &mut _| seen.read(channel, consumer, usize::MAX);
+                    work_off(&fd, &mut consumer, read).await;
+                    seen.check(channel);
+                }));
+            }
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+    });
 }

@@ -11,6 +11,8 @@
 mod common;
 #[path = "common/process.rs"]
 mod process;
+#[path = "common/sandbox.rs"]
+mod sandbox;
 
 use common::{eventually, while_progress, Progress};
 use highwater::{
@@ -18,10 +20,8 @@ use highwater::{
     Builder, Consumer, Monitor, Producer,
 };
 use rustix::thread::{membarrier_query, MembarrierQuery};
-use seccompiler::{apply_filter_all_threads, BpfProgram, SeccompAction, SeccompFilter};
+use sandbox::refuse_membarrier;
 use std::{
-    convert::TryInto,
-    env::consts::ARCH,
     sync::mpsc,
     thread,
     time::{Duration, Instant},
@@ -29,26 +29,6 @@ use std::{
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const ROUNDS: u64 = 2_000;
-
-/// From now on every thread of this process gets EPERM for `membarrier(2)`.
-fn refuse_membarrier() {
-    const EPERM: u32 = 1;
-    let membarrier = if cfg!(target_arch = "x86_64") {
-        324
-    } else {
-        283
-    };
-    let filter: BpfProgram = SeccompFilter::new(
-        [(membarrier, Vec::new())].into_iter().collect(),
-        SeccompAction::Allow,
-        SeccompAction::Errno(EPERM),
-        ARCH.try_into().expect("seccompiler knows this processor"),
-    )
-    .and_then(TryInto::try_into)
-    .expect("the filter is well-formed");
-    apply_filter_all_threads(&filter).expect("a process may restrict itself");
-    assert!(membarrier_query().is_empty(), "the filter does not work");
-}
 
 /// The two channels of a ping-pong, and how often its sides have slept.
 struct RoundTrips {
