@@ -406,7 +406,7 @@ impl Gate {
         let is_armed = slot.is_some() && next.is_some();
         let old = core::mem::replace(&mut *slot, if is_armed { next } else { None });
         drop(slot);
-        drop(old);
+        shielded(|| drop(old));
         if !is_armed {
             sleeper.armed_for.set(None);
         }
