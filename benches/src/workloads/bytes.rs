@@ -13,9 +13,14 @@ use std::{
 };
 
 /// What a stream holds.
-const CAPACITY: usize = 64 * 1024;
+pub const CAPACITY: usize = 64 * 1024;
 /// What is written and read at a time.
-const PIECE: usize = 4 * 1024;
+pub const PIECE: usize = 4 * 1024;
+
+pub const RATE: &[Figure] = &[Figure {
+    name: "GiB/s",
+    better: Better::More,
+}];
 
 pub fn bytes() -> Workload {
     let mut contestants = vec![
@@ -38,10 +43,7 @@ pub fn bytes() -> Workload {
     Workload {
         name: "bytes",
         about: "Bytes, 4 KiB at a time, through 64 KiB between two pinned threads.",
-        figures: &[Figure {
-            name: "GiB/s",
-            better: Better::More,
-        }],
+        figures: RATE,
         cases: vec![Case {
             name: "4 of 64 KiB".to_owned(),
             disturbance: Disturbance::InvoluntarySwitches,
@@ -63,8 +65,13 @@ where
         let (pieces, elapsed) = flow_of(send, receive, warm_up, move |elapsed| {
             effort.count(warm_up, elapsed, unit)
         });
-        (pieces * PIECE as u64) as f64 / elapsed.as_secs_f64() / f64::from(1 << 30)
+        gibibytes(pieces) / elapsed.as_secs_f64()
     })
+}
+
+/// So many pieces.
+pub fn gibibytes(pieces: u64) -> f64 {
+    (pieces * PIECE as u64) as f64 / f64::from(1 << 30)
 }
 
 /// Ends that wait by themselves.
@@ -161,21 +168,21 @@ fn piper() -> Contestant {
 }
 
 /// A piece that begins with its number, so that a lost or swapped one shows.
-struct Piece([u8; PIECE]);
+pub struct Piece(pub [u8; PIECE]);
 
 impl Piece {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self([7; PIECE])
     }
 
     #[inline]
-    fn numbered(&mut self, number: u64) -> &[u8; PIECE] {
+    pub fn numbered(&mut self, number: u64) -> &[u8; PIECE] {
         self.0[..8].copy_from_slice(&number.to_le_bytes());
         &self.0
     }
 
     #[inline]
-    fn check(&self, number: u64) {
+    pub fn check(&self, number: u64) {
         assert_eq!(self.0[..8], number.to_le_bytes(), "a piece was lost");
     }
 }

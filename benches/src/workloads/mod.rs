@@ -22,6 +22,7 @@ pub fn all() -> Vec<Workload> {
         items::polling(),
         items::blocking(),
         tasks::items(),
+        tasks::bytes(),
         latency::wake(),
         latency::spin(),
         slices::slices(),

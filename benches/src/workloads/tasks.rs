@@ -1,6 +1,10 @@
 //! From one task to another.
 
-use super::{contestant, each, items::RATE};
+use super::{
+    bytes::{self, Piece, CAPACITY},
+    contestant, each,
+    items::RATE,
+};
 use crate::{
     contestants::tasks::{self, TaskChannel, TaskReceive, TaskSend},
     harness::{child::DEADLINE, Case, Contestant, Disturbance, Workload},
@@ -14,7 +18,12 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::{runtime, sync::Barrier};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    runtime,
+    sync::Barrier,
+};
+use tokio_util::compat::{FuturesAsyncReadCompatExt as _, FuturesAsyncWriteCompatExt as _};
 
 #[derive(Clone, Copy)]
 enum Runtime {
@@ -42,6 +51,13 @@ impl Runtime {
         .build()
         .expect("a runtime")
     }
+
+    fn disturbance(self) -> Disturbance {
+        match self {
+            Self::OneThread => Disturbance::InvoluntarySwitches,
+            Self::TwoThreads => Disturbance::Unknown,
+        }
+    }
 }
 
 pub fn items() -> Workload {
@@ -51,10 +67,7 @@ pub fn items() -> Workload {
             use tasks::*;
             cases.push(Case {
                 name: format!("{}, capacity {capacity}", runtime.name()),
-                disturbance: match runtime {
-                    Runtime::OneThread => Disturbance::InvoluntarySwitches,
-                    Runtime::TwoThreads => Disturbance::Unknown,
-                },
+                disturbance: runtime.disturbance(),
                 contestants: each!(racer((runtime, capacity)):
                     Highwater, Tokio, AsyncChannel, Futures, Flume, Kanal, Thingbuf, Crossfire),
             });
@@ -82,6 +95,77 @@ fn racer<C: TaskChannel>((runtime, capacity): (Runtime, usize)) -> Contestant {
         );
         items as f64 / elapsed.as_secs_f64() / 1e6
     })
+}
+
+pub fn bytes() -> Workload {
+    let case = |runtime: Runtime| Case {
+        name: format!("{}, 4 of 64 KiB", runtime.name()),
+        disturbance: runtime.disturbance(),
+        contestants: vec![
+            byte_racer("highwater", runtime, || {
+                let (producer, consumer) = highwater::bytes(CAPACITY);
+                (WriteBytes(producer), ReadBytes(consumer))
+            }),
+            byte_racer("tokio::io::duplex", runtime, || {
+                let (writer, reader) = tokio::io::duplex(CAPACITY);
+                (WriteBytes(writer), ReadBytes(reader))
+            }),
+            byte_racer("tokio::io::simplex", runtime, || {
+                let (reader, writer) = tokio::io::simplex(CAPACITY);
+                (WriteBytes(writer), ReadBytes(reader))
+            }),
+            byte_racer("piper", runtime, || {
+                let (reader, writer) = piper::pipe(CAPACITY);
+                (
+                    WriteBytes(writer.compat_write()),
+                    ReadBytes(reader.compat()),
+                )
+            }),
+        ],
+    };
+    Workload {
+        name: "tasks/bytes",
+        about: "Bytes, 4 KiB at a time, through 64 KiB between two tasks of a tokio runtime.",
+        figures: bytes::RATE,
+        cases: vec![case(Runtime::OneThread), case(Runtime::TwoThreads)],
+        deadline: DEADLINE,
+    }
+}
+
+fn byte_racer<S: Work, R: Work>(name: &str, runtime: Runtime, ends: fn() -> (S, R)) -> Contestant {
+    contestant(name, move |effort| {
+        let (sender, receiver) = ends();
+        let warm_up = 2048;
+        let (pieces, elapsed) = flow(runtime, sender, receiver, warm_up, move |elapsed| {
+            effort.count(warm_up, elapsed, 1)
+        });
+        bytes::gibibytes(pieces) / elapsed.as_secs_f64()
+    })
+}
+
+struct WriteBytes<W>(W);
+
+impl<W: AsyncWrite + Send + Unpin + 'static> Work for WriteBytes<W> {
+    async fn run(&mut self, pieces: u64) {
+        let mut piece = Piece::new();
+        for number in 0..pieces {
+            let bytes = piece.numbered(number);
+            self.0.write_all(bytes).await.expect("the reader is there");
+        }
+    }
+}
+
+struct ReadBytes<R>(R);
+
+impl<R: AsyncRead + Send + Unpin + 'static> Work for ReadBytes<R> {
+    async fn run(&mut self, pieces: u64) {
+        let mut piece = Piece::new();
+        for number in 0..pieces {
+            let bytes = &mut piece.0;
+            self.0.read_exact(bytes).await.expect("the writer is there");
+            piece.check(number);
+        }
+    }
 }
 
 /// What one of the two tasks does.
