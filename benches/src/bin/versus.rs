@@ -6,7 +6,7 @@
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use highwater_benches::{
-    contestants::PACKAGES,
+    contestants::{ABSENT, PACKAGES},
     harness::{
         chart, child,
         machine::Machine,
@@ -109,7 +109,7 @@ fn list(workloads: &[Workload]) {
             println!("    {}: {}", case.name, names.join(", "));
         }
     }
-    for (name, why) in workloads::absent() {
+    for (name, why) in ABSENT {
         println!("not there: {name}: {why}");
     }
 }
@@ -156,9 +156,10 @@ fn compare(arguments: &Arguments, workloads: &[Workload]) -> anyhow::Result<()> 
         fs::write(out.join("results.md"), &text)?;
     }
     bar.finish_and_clear();
-    let postscript = report::postscript(&results.machine, PACKAGES, workloads::absent());
-    print!("{postscript}");
-    text.push_str(&postscript);
+    let end = report::overview(&results.workloads)
+        + &report::postscript(&results.machine, PACKAGES, ABSENT);
+    print!("{end}");
+    text.push_str(&end);
     fs::write(out.join("results.md"), &text)?;
     Ok(())
 }

@@ -6,7 +6,6 @@ use nix::sys::resource::{getrusage, UsageWho};
 use procfs::process::Process;
 use serde::{Deserialize, Serialize};
 use std::{
-    env,
     io::Read,
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -75,7 +74,8 @@ pub fn run(
     contestant: &str,
     quick: bool,
 ) -> anyhow::Result<Outcome> {
-    let mut child = Command::new(env::current_exe()?)
+    // The program that runs, also if it was built anew in the meantime.
+    let mut child = Command::new("/proc/self/exe")
         .arg("measure")
         .args([workload.name, case, contestant])
         .args(quick.then_some("--quick"))

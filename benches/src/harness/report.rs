@@ -66,13 +66,13 @@ impl ContestantResults {
 }
 
 impl CaseResults {
-    /// The best median of those with a role.
-    pub fn best(&self, role: Role, better: Better) -> Option<f64> {
+    /// Who of those with a role has the best median, and that.
+    fn best(&self, role: Role, better: Better) -> Option<(&str, f64)> {
         self.contestants
             .iter()
             .filter(|contestant| contestant.role == role)
-            .filter_map(|contestant| Some(contestant.summary(0)?.median))
-            .reduce(|a, b| if better.is_better(b, a) { b } else { a })
+            .filter_map(|contestant| Some((&*contestant.name, contestant.summary(0)?.median)))
+            .reduce(|a, b| if better.is_better(b.1, a.1) { b } else { a })
     }
 }
 
@@ -130,8 +130,8 @@ pub fn markdown(results: &WorkloadResults) -> String {
                     format!("{} – {}", number(min), number(max)),
                     ratio(max, min),
                 ]);
-                let to = |other: Option<f64>| {
-                    other.map_or_else(String::new, |other| ratio(median, other))
+                let to = |other: Option<(&str, f64)>| {
+                    other.map_or_else(String::new, |(_, other)| ratio(median, other))
                 };
                 if role(Role::Peer) {
                     cells.push(to(best_peer));
@@ -145,6 +145,52 @@ pub fn markdown(results: &WorkloadResults) -> String {
                 }));
             }
             cells.resize(head.len(), String::new());
+            row(&mut table, &cells);
+        }
+    }
+    table
+}
+
+/// Where highwater stands in each case: its best against that of the others.
+pub fn overview(workloads: &[WorkloadResults]) -> String {
+    let mut table = String::from(
+        "\n## Overview\n\nhighwater's best median beside the best peer's, and how many times as good that is: above \
+         1 it is the better one.\n\n",
+    );
+    let head = [
+        "workload",
+        "case",
+        "figure",
+        "highwater",
+        "best peer",
+        "times",
+        "peer's name",
+        "to the limit",
+    ];
+    row(&mut table, &head);
+    row(&mut table, &["---"; 8]);
+    for workload in workloads {
+        let figure = &workload.figures[0];
+        let gain = |ours, other| match figure.better {
+            Better::More => ratio(ours, other),
+            Better::Less => ratio(other, ours),
+        };
+        for case in &workload.cases {
+            let Some((_, ours)) = case.best(Role::Ours, figure.better) else {
+                continue;
+            };
+            let mut cells = [workload.name, &case.name, figure.name]
+                .map(str::to_owned)
+                .to_vec();
+            cells.push(number(ours));
+            match case.best(Role::Peer, figure.better) {
+                Some((name, peer)) => {
+                    cells.extend([number(peer), gain(ours, peer), name.to_owned()])
+                }
+                None => cells.resize(cells.len() + 3, String::new()),
+            }
+            let limit = case.best(Role::Limit, figure.better);
+            cells.push(limit.map_or_else(String::new, |(_, limit)| gain(ours, limit)));
             row(&mut table, &cells);
         }
     }

@@ -233,7 +233,7 @@ fn wake_thread(
         move |trips| {
             let woken = (0..trips).map(|_| {
                 let woken_after = sleepers.since(hear.receive());
-                sleepers.await_sleep(&sleepers.asker);
+                Sleepers::await_sleep(&sleepers.asker);
                 answer.send(sleepers.now());
                 woken_after
             });
@@ -259,7 +259,7 @@ fn wake_task(
                 let mut woken = Vec::new();
                 for _ in 0..trips {
                     woken.push(sleepers.since(hear.receive().await));
-                    sleepers.await_sleep(&sleepers.asker);
+                    Sleepers::await_sleep(&sleepers.asker);
                     answer.send(sleepers.now()).await;
                 }
                 woken
@@ -290,7 +290,7 @@ fn time_wake_ups(
             crate::race::pin(0);
             Sleepers::arrive(&sleepers.asker);
             let learned = (0..trips).map(|_| {
-                sleepers.await_sleep(&sleepers.answerer);
+                Sleepers::await_sleep(&sleepers.answerer);
                 ask.send(sleepers.now());
                 sleepers.since(learn.receive())
             });
@@ -331,7 +331,7 @@ impl Sleepers {
     /// # Panics
     ///
     /// If it does not.
-    fn await_sleep(&self, place: &OnceLock<i32>) {
+    fn await_sleep(place: &OnceLock<i32>) {
         let begin = Instant::now();
         loop {
             let pause = Instant::now();

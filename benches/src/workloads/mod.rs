@@ -11,10 +11,7 @@ mod slices;
 mod slow;
 mod tasks;
 
-use crate::{
-    contestants::ABSENT,
-    harness::{Contestant, Effort, Role, Workload},
-};
+use crate::harness::{Contestant, Effort, Role, Workload};
 
 /// All workloads, in the order in which they run.
 pub fn all() -> Vec<Workload> {
@@ -35,11 +32,6 @@ pub fn all() -> Vec<Workload> {
         many::many(),
         many::memory(),
     ]
-}
-
-/// Whoever should take part and cannot.
-pub fn absent() -> &'static [(&'static str, &'static str)] {
-    ABSENT
 }
 
 /// What a name says of its bearer.
