@@ -129,7 +129,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
 
     /// The fast path: no note from the producer, and an item that we know of.
     #[inline(always)]
-    fn read_seen(&mut self) -> Option<T> {
+    pub(crate) fn read_seen(&mut self) -> Option<T> {
         if !self.shared.writable.is_quiet() {
             return None;
         }

@@ -146,7 +146,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
 
     /// The fast path: no note from the consumer, and sure to stay below the mark.
     #[inline(always)]
-    fn write_below_mark(&mut self, item: T, weight: usize) -> Result<(), T> {
+    pub(crate) fn write_below_mark(&mut self, item: T, weight: usize) -> Result<(), T> {
         if !self.shared.readable.is_quiet() {
             return Err(item);
         }

@@ -145,6 +145,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
             }
         };
         turn.was_used();
+        self.sleeper.second_look.has_found();
         Poll::Ready(done)
     }
 
@@ -208,6 +209,8 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         mut attempt: impl FnMut(&mut Self) -> Result<R, TryReadError>,
     ) -> Poll<Result<R, ReadError>> {
         let turn = ready!(self.sleeper.turns.poll_next(cx));
+        // A task never pauses: that would hold up the others of its thread, and the producer may be one.
+        self.pace.was_slow();
         let done = loop {
             match attempt(self) {
                 Ok(done) => break Ok(done),
@@ -225,15 +228,27 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
                 || shared.has_news(index, 1),
             );
             if !is_ready {
-                self.pace.was_slow();
                 return Poll::Pending;
             }
         };
         turn.was_used();
+        self.sleeper.second_look.has_found();
         Poll::Ready(done)
     }
 
+    #[inline]
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ReadError>> {
+        if self.sleeper.turns.is_granted() {
+            if let Some(item) = self.read_seen() {
+                self.sleeper.turns.count();
+                return Poll::Ready(Ok(item));
+            }
+        }
+        self.poll_read_after_look(cx)
+    }
+
+    #[inline(never)]
+    fn poll_read_after_look(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ReadError>> {
         self.poll_when_there(cx, Self::read_at_once)
     }
 }
@@ -298,26 +313,47 @@ impl<T, W: Weigh<T>> Future for WriteAsync<'_, T, W> {
     /// # Panics
     ///
     /// If it is polled again after it was ready.
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        assert!(this.item.is_some(), "polled after it was ready");
-        let polled = this.producer.poll_when_drained(cx, |producer| {
-            let item = this.item.take().expect("it comes back if it is refused");
+        let item = this.item.take().expect("polled after it was ready");
+        let item = if this.producer.sleeper.turns.is_granted() {
+            let weight = this.producer.cursor.measure(&item);
+            match this.producer.write_below_mark(item, weight) {
+                Ok(()) => {
+                    this.producer.sleeper.turns.count();
+                    return Poll::Ready(Ok(()));
+                }
+                Err(item) => item,
+            }
+        } else {
+            item
+        };
+        this.item = Some(item);
+        this.poll_when_drained(cx)
+    }
+}
+
+impl<T, W: Weigh<T>> WriteAsync<'_, T, W> {
+    #[inline(never)]
+    fn poll_when_drained(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError<T>>> {
+        let polled = self.producer.poll_when_drained(cx, |producer| {
+            let item = self.item.take().expect("it comes back if it is refused");
             match producer.try_write(item) {
                 Ok(_) => Some(Ok(())),
                 Err(TryWriteError::Closed(item)) => Some(Err(WriteError(item))),
                 Err(TryWriteError::WouldBlock(item)) => {
-                    this.item = Some(item);
-                    this.was_refused = true;
+                    self.item = Some(item);
+                    self.was_refused = true;
                     None
                 }
             }
         });
-        this.is_registered |= polled.is_pending();
+        self.is_registered |= polled.is_pending();
         match ready!(polled) {
             Ok(written) => Poll::Ready(written),
             Err(_) => {
-                let item = this.item.take().expect("nothing was tried since");
+                let item = self.item.take().expect("nothing was tried since");
                 Poll::Ready(Err(WriteError(item)))
             }
         }
@@ -384,6 +420,7 @@ pub struct ReadAsync<'a, T, W: Weigh<T> = Items> {
 impl<T, W: Weigh<T>> Future for ReadAsync<'_, T, W> {
     type Output = Result<T, ReadError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let polled = this.consumer.poll_read(cx);

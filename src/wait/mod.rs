@@ -311,12 +311,16 @@ impl Gate {
         wake_at: impl FnOnce() -> usize,
         mut ready: impl FnMut() -> bool,
     ) -> bool {
-        if ready() {
+        if ready() || sleeper.spin.briefly(&mut ready) {
             return true;
+        }
+        sleeper.turns.start_again();
+        if sleeper.second_look.is_due() {
+            waker.wake_by_ref();
+            return false;
         }
         self.put_waker(Some(waker.clone()));
         sleeper.disarm();
-        sleeper.turns.start_again();
         // Relaxed: as in `wait_until`.
         self.line.wake_at.store(wake_at(), Ordering::Relaxed);
         let reliable = self.heavy_barrier(&sleeper.fenced);
@@ -495,6 +499,8 @@ pub(crate) struct Sleeper {
     armed_for: Cell<Option<usize>>,
     #[cfg(feature = "async")]
     pub(crate) turns: turn::Turns,
+    #[cfg(feature = "async")]
+    pub(crate) second_look: turn::SecondLook,
 }
 
 #[cfg(feature = "std")]
@@ -509,6 +515,8 @@ impl Sleeper {
             armed_for: Cell::new(None),
             #[cfg(feature = "async")]
             turns: turn::Turns::new(),
+            #[cfg(feature = "async")]
+            second_look: turn::SecondLook::new(),
         }
     }
 

@@ -82,6 +82,7 @@ impl Pace {
     /// The next item is a slow one: this end sleeps for it, or nearly so.
     #[cfg(feature = "std")]
     pub(crate) fn was_slow(&mut self) {
+        self.pause = 0;
         self.in_vain = MANY_LOOKS + 1;
     }
 
