@@ -42,8 +42,8 @@ impl<T: Copy> Producer<T> {
     /// ```
     #[inline]
     pub fn try_write_slice(&mut self, items: &[T]) -> Result<usize, TryWriteError<()>> {
-        if items.is_empty() {
-            return Ok(0);
+        if items.is_empty() || self.write_slice_below_mark(items) {
+            return Ok(items.len());
         }
         let mut chunk = match self.try_reserve_up_to(items.len()) {
             Ok(chunk) => chunk,
@@ -66,8 +66,8 @@ impl<T: Copy> Producer<T> {
     ///
     /// [`WaitError`] if the consumer takes no more, also if that happens during the sleep.
     pub fn write_slice(&mut self, items: &[T]) -> Result<usize, WaitError> {
-        if items.is_empty() {
-            return Ok(0);
+        if items.is_empty() || self.write_slice_below_mark(items) {
+            return Ok(items.len());
         }
         let mut chunk = self.room_to_mark(items.len())?;
         let written = chunk.fill_from_slice(items);

@@ -49,6 +49,9 @@ impl ByteProducer {
 impl ByteConsumer {
     /// Waits until there is a byte, or it is clear that none will come: which of them says the read.
     pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.items.is_there_in_turn() {
+            return Poll::Ready(());
+        }
         self.items
             .poll_when_there(cx, |items| items.try_chunk_up_to(1).map(drop))
             .map(drop)

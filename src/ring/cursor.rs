@@ -364,6 +364,24 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         stop_at.saturating_sub(self.len_seen()).max(1)
     }
 
+    /// How many slots can be filled without a look at the other side, and leave the length below the high
+    /// mark. Only where items are counted.
+    #[inline]
+    pub(crate) fn room_below_mark(&self) -> usize {
+        let tail = self.published();
+        if is_before(tail, self.limit) {
+            self.limit.wrapping_sub(tail)
+        } else {
+            0
+        }
+    }
+
+    /// After a write that surely stayed below the mark: the fast path is open again.
+    #[inline]
+    pub(crate) fn stayed_below_mark(&mut self) {
+        self.set_limit();
+    }
+
     /// Lets no write go the fast way any more, where nobody asks whether the stream has ended. Nor does one
     /// wait for a drain, only to be refused.
     #[cfg(feature = "async")]

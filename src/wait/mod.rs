@@ -311,7 +311,7 @@ impl Gate {
         wake_at: impl FnOnce() -> usize,
         mut ready: impl FnMut() -> bool,
     ) -> bool {
-        if ready() || sleeper.spin.briefly(&mut ready) {
+        if ready() || sleeper.spin.before_pending(&mut ready) {
             return true;
         }
         sleeper.turns.start_again();
@@ -328,6 +328,7 @@ impl Gate {
             self.put_waker(None);
             return true;
         }
+        sleeper.spin.is_pending();
         self.parks.bump();
         if !reliable {
             // There is no time limit in a task: it looks again in its next turn.
@@ -500,7 +501,7 @@ pub(crate) struct Sleeper {
     #[cfg(feature = "async")]
     pub(crate) turns: turn::Turns,
     #[cfg(feature = "async")]
-    pub(crate) second_look: turn::SecondLook,
+    second_look: turn::SecondLook,
 }
 
 #[cfg(feature = "std")]
@@ -518,6 +519,13 @@ impl Sleeper {
             #[cfg(feature = "async")]
             second_look: turn::SecondLook::new(),
         }
+    }
+
+    /// A task has found what it waits for.
+    #[cfg(feature = "async")]
+    pub(crate) fn is_ready(&mut self) {
+        self.second_look.has_found();
+        self.spin.is_ready();
     }
 
     /// Whether the last wait was next to none.

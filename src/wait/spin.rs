@@ -14,9 +14,6 @@ use std::time::{Duration, Instant};
 const MOST: u32 = 2048;
 /// About 3 to 10 microseconds: two running sides hardly ever wait longer for each other.
 const LEAST: u32 = 256;
-/// About 0.7 to 2.5 microseconds: no more than other tasks take in a turn.
-#[cfg(feature = "async")]
-const BRIEF: u32 = 64;
 /// The longest pause between two looks, in hints.
 const LONGEST_PAUSE: u32 = 16;
 /// A wait so short, in hints, is no wait: items come fast.
@@ -26,7 +23,7 @@ const SHORT: Duration = Duration::from_micros(50);
 /// How often in a row spinning may be in vain before it is left out.
 const TRIES: u32 = 3;
 /// The most waits for which it is left out.
-const RAREST: u32 = 256;
+const RAREST: u32 = 4096;
 
 /// The spinning of one end: how its last waits went.
 #[derive(Debug)]
@@ -36,6 +33,8 @@ pub(crate) struct Spin {
     /// Times in a row that spinning was in vain.
     in_vain: u32,
     waits_without: u32,
+    #[cfg(feature = "async")]
+    pending_since: Option<Instant>,
 }
 
 impl Spin {
@@ -45,6 +44,8 @@ impl Spin {
             last_was_quick: true,
             in_vain: 0,
             waits_without: 0,
+            #[cfg(feature = "async")]
+            pending_since: None,
         }
     }
 
@@ -64,10 +65,25 @@ impl Spin {
         self.spin(budget, deadline, ready)
     }
 
-    /// The same for a task, which must not hold up the others of its thread, and has asked already.
+    /// The same for a task, which has asked already, and whose sleep is noted from one poll to the next.
     #[cfg(feature = "async")]
-    pub(crate) fn briefly(&mut self, ready: &mut impl FnMut() -> bool) -> bool {
-        self.spin(BRIEF, &Deadline::NEVER, ready)
+    pub(crate) fn before_pending(&mut self, ready: &mut impl FnMut() -> bool) -> bool {
+        let budget = if self.last_was_short { MOST } else { LEAST };
+        self.spin(budget, &Deadline::NEVER, ready)
+    }
+
+    /// A task leaves its Waker.
+    #[cfg(feature = "async")]
+    pub(crate) fn is_pending(&mut self) {
+        self.pending_since = (!MODEL).then(Instant::now);
+    }
+
+    /// A task has found what it waits for.
+    #[cfg(feature = "async")]
+    pub(crate) fn is_ready(&mut self) {
+        if let Some(since) = self.pending_since.take() {
+            self.last_was_short = since.elapsed() < SHORT;
+        }
     }
 
     fn spin(&mut self, budget: u32, deadline: &Deadline, ready: &mut impl FnMut() -> bool) -> bool {
