@@ -123,8 +123,38 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
 
     #[inline(never)]
     fn try_read_after_look(&mut self) -> Result<T, TryReadError> {
+        if let Some(answer) = self.read_after_glance() {
+            return answer;
+        }
         self.look_or_listen(1, 1)?;
         self.read_looked_for()
+    }
+
+    /// The usual cases of a look, for those who poll: nobody has left a note, nobody listens, and it is
+    /// open whether there is an item. `None` if it is to be looked at properly.
+    #[inline]
+    fn read_after_glance(&mut self) -> Option<Result<T, TryReadError>> {
+        if self.pace.is_pausing()
+            || self.has_listener()
+            || self.cursor.has_unpublished()
+            || !self.shared.writable.is_quiet()
+        {
+            return None;
+        }
+        if self.cursor.look() {
+            self.pace.found(self.cursor.items_seen());
+            return self.read_seen().map(Ok);
+        }
+        self.pace.found(0);
+        // What comes after this is no news: the answer was true when it was asked.
+        (self.shared.producer_state() == ProducerState::Open).then(|| Err(TryReadError::Empty))
+    }
+
+    fn has_listener(&self) -> bool {
+        #[cfg(feature = "std")]
+        return self.sleeper.has_listener();
+        #[cfg(not(feature = "std"))]
+        false
     }
 
     /// The fast path: no note from the producer, and an item that we know of.
@@ -150,6 +180,9 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     #[cfg(feature = "std")]
     #[inline(never)]
     fn read_after_look(&mut self) -> Result<T, TryReadError> {
+        if let Some(answer) = self.read_after_glance() {
+            return answer;
+        }
         self.look_for(1, 1)?;
         self.read_looked_for()
     }
@@ -178,7 +211,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// Nothing is there; returns whether that has changed meanwhile.
     fn listen_for(&mut self, _wanted: usize) -> bool {
         #[cfg(feature = "std")]
-        if self.sleeper.has_listener() {
+        if self.has_listener() {
             self.pace.was_slow();
             let (shared, index) = (&*self.shared, self.cursor.index());
             let wake_at = index.wrapping_add(_wanted);

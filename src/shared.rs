@@ -41,6 +41,7 @@ pub(crate) enum ProducerState {
 }
 
 impl ProducerState {
+    #[inline]
     fn from_u8(state: u8) -> Self {
         const ALL: [ProducerState; 5] = [
             ProducerState::Open,
@@ -103,6 +104,7 @@ impl Shared {
     }
 
     /// For anyone: where the producer stands.
+    #[inline]
     pub(crate) fn producer_state(&self) -> ProducerState {
         // Acquire: pairs with the Release in `set_producer_state`; a look at `tail` after this
         // finds everything that was written before the end.

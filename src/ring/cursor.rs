@@ -659,6 +659,7 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
     }
 
     /// Looks at the other side; returns whether there is an item.
+    #[inline]
     pub(crate) fn look(&mut self) -> bool {
         if self.has_stopped || self.unpublished > 0 {
             return false;
@@ -712,6 +713,12 @@ impl<T, W> ReadCursor<T, W> {
         let now = before.wrapping_add(unpublished);
         self.publish_head(now);
         Some((before, now))
+    }
+
+    /// Whether slots are still to be given back, of a chunk that was forgotten.
+    #[inline]
+    pub(crate) fn has_unpublished(&self) -> bool {
+        self.unpublished > 0
     }
 
     /// Items that are there, as last seen.

@@ -23,6 +23,8 @@ const FAST: usize = 4;
 const MANY_LOOKS: u32 = 32;
 /// The most turns between two tries of a pause that did not pay.
 const RAREST: u32 = 1024;
+/// Too few slots to pause at all.
+const SMALL: usize = 512;
 /// How many bytes it pays to wait for: so many cache lines that the price of the look vanishes.
 const GATHER: usize = 4096;
 
@@ -44,8 +46,13 @@ impl Pace {
     pub(crate) fn new(capacity: usize, item_size: usize) -> Self {
         let gather = GATHER / item_size.max(1);
         Self {
-            // No more than a quarter of what there can be, or the producer would have to wait.
-            enough: if MODEL { 0 } else { gather.min(capacity / 4) },
+            // No more than a quarter of what there can be, or the producer would have to wait; and a small
+            // channel is full before the shortest pause is over.
+            enough: if MODEL || capacity < SMALL {
+                0
+            } else {
+                gather.min(capacity / 4)
+            },
             pause: 0,
             in_vain: 0,
             turns_to_try: 1,
@@ -61,6 +68,12 @@ impl Pace {
         }
     }
 
+    /// Whether it pauses before its next look.
+    #[inline]
+    pub(crate) fn is_pausing(&self) -> bool {
+        self.pause > 0
+    }
+
     /// Before a look at the other side.
     #[inline]
     pub(crate) fn pause(&self) {
@@ -72,7 +85,9 @@ impl Pace {
     /// After a look that has found so many new items.
     #[inline]
     pub(crate) fn found(&mut self, items: usize) {
-        if items >= self.enough && self.pause == 0 {
+        if items == 0 && self.pause == 0 {
+            self.in_vain = self.in_vain.saturating_add(1);
+        } else if items >= self.enough && self.pause == 0 {
             self.in_vain = 0;
         } else {
             self.adapt(items);
@@ -90,9 +105,7 @@ impl Pace {
     fn adapt(&mut self, items: usize) {
         if items == 0 {
             self.in_vain = self.in_vain.saturating_add(1);
-            if self.pause > 0 {
-                self.give_up();
-            }
+            self.give_up();
             return;
         }
         let is_slow = core::mem::take(&mut self.in_vain) > MANY_LOOKS;
@@ -202,7 +215,7 @@ mod tests {
 
     #[test]
     fn large_items_and_small_channels_never_pause_and_neither_does_one_that_may_not() {
-        for mut pace in [Pace::new(1024, 8192), Pace::new(3, 8), Pace::off()] {
+        for mut pace in [Pace::new(1024, 8192), Pace::new(64, 8), Pace::off()] {
             for _ in 0..1000 {
                 pace.found(0);
                 pace.found(1);
