@@ -203,12 +203,23 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         enough: usize,
     ) -> Result<(), TryReadError> {
         match self.look_for(wanted, enough) {
-            Err(TryReadError::Empty) if self.listen_for(wanted) => self.look_for(wanted, enough),
+            Err(TryReadError::Empty) => self.listen_and_look(wanted, enough),
             looked => looked,
         }
     }
 
-    /// Nothing is there; returns whether that has changed meanwhile.
+    /// Nothing is there: the listener waits, unless that has changed meanwhile.
+    #[cold]
+    #[inline(never)]
+    fn listen_and_look(&mut self, wanted: usize, enough: usize) -> Result<(), TryReadError> {
+        if self.listen_for(wanted) {
+            self.look_for(wanted, enough)
+        } else {
+            Err(TryReadError::Empty)
+        }
+    }
+
+    /// Returns whether something has come meanwhile.
     fn listen_for(&mut self, _wanted: usize) -> bool {
         #[cfg(feature = "std")]
         if self.has_listener() {
@@ -247,11 +258,18 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
                 _ => return end,
             }
         }
+        Err(self.aborted())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn aborted(&mut self) -> TryReadError {
         drop(self.cursor.stop_reading());
-        Err(TryReadError::Aborted(self.shared.abort_reason()))
+        TryReadError::Aborted(self.shared.abort_reason())
     }
 
     /// What an empty channel means. Asked before the last look at the index.
+    #[inline(never)]
     fn end(&self) -> Result<(), TryReadError> {
         Err(match self.shared.producer_state() {
             ProducerState::Open => TryReadError::Empty,

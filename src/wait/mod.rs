@@ -188,12 +188,19 @@ impl Gate {
         if self.notes() & FENCED == 0 {
             self.light_barrier();
         } else {
-            // SeqCst: pairs with the fence in `heavy_barrier`.
-            fence(Ordering::SeqCst);
-            #[cfg(feature = "std")]
-            self.confirm_fences();
+            self.full_barrier();
         }
         self.ring_if_passed(before, now);
+    }
+
+    /// Out of line, so that what needs no fence has none on its way.
+    #[cold]
+    #[inline(never)]
+    fn full_barrier(&self) {
+        // SeqCst: pairs with the fence in `heavy_barrier`.
+        fence(Ordering::SeqCst);
+        #[cfg(feature = "std")]
+        self.confirm_fences();
     }
 
     #[inline(always)]
@@ -221,7 +228,6 @@ impl Gate {
 
 #[cfg(feature = "std")]
 impl Gate {
-    #[cold]
     fn confirm_fences(&self) {
         // Relaxed: only this side writes it. (A model stores in any case: its search does not see a
         // store behind a load of the same thread.)
@@ -460,7 +466,7 @@ impl Gate {
         // Relaxed: pairs with the store in `confirm_fences`. Before the fence and the look: what the
         // other side published without a fence, it published before it confirmed.
         let seen = self.bell.fences_seen.load(Ordering::Relaxed);
-        // SeqCst: pairs with the fence in `passed_with_notes`.
+        // SeqCst: pairs with the fence in `full_barrier`.
         fence(Ordering::SeqCst);
         seen
     }

@@ -47,13 +47,42 @@ pub fn alone(test: &str, body: impl FnOnce()) {
 
 /// An example, built with the features of this test.
 pub fn example(name: &str) -> PathBuf {
-    let mut build = CargoBuild::new()
-        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-        .example(name)
-        .current_release();
+    let mut build = build_of(name).current_release();
     if !cfg!(feature = "membarrier") {
         build = build.no_default_features().features("std");
     }
     let built = build.run().expect("the example builds");
     built.path().to_owned()
+}
+
+/// The program of `tests/hot-path/probe.rs`, always built alike: with the default features, and without
+/// what coverage and sanitizers add.
+pub fn hot_path_probe() -> PathBuf {
+    let build = build_of("hot_path_probe")
+        .release()
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    let built = build.run().expect("the example builds");
+    built.path().to_owned()
+}
+
+fn build_of(name: &str) -> CargoBuild {
+    CargoBuild::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .example(name)
+}
+
+/// Whether figures or words hold that are those of one compiler; says so if not.
+pub fn compiler_is(compiler: &str) -> bool {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let version = Command::new(rustc)
+        .arg("--version")
+        .output()
+        .expect("the compiler that built this is there");
+    let version = String::from_utf8_lossy(&version.stdout);
+    let is_it = version.starts_with(compiler);
+    if !is_it {
+        println!("skipped: what is expected is that of {compiler}, not of {version}");
+    }
+    is_it
 }
