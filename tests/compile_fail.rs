@@ -4,20 +4,14 @@
 //! `TRYBUILD=overwrite cargo test --test compile_fail`, and read the difference.
 #![cfg(feature = "std")]
 
-use std::process::Command;
+#[path = "common/process.rs"]
+mod process;
 
 const COMPILER: &str = "rustc 1.95.";
 
 #[test]
 fn misuse_does_not_compile_and_the_message_says_why() {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let version = Command::new(rustc)
-        .arg("--version")
-        .output()
-        .expect("the compiler that built this is there");
-    let version = String::from_utf8_lossy(&version.stdout);
-    if !version.starts_with(COMPILER) {
-        println!("skipped: the messages are those of {COMPILER}, not of {version}");
+    if !process::compiler_is(COMPILER) {
         return;
     }
     let cases = trybuild::TestCases::new();
