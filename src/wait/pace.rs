@@ -198,6 +198,7 @@ mod tests {
         assert_eq!(pace.pause, 0);
     }
 
+    #[cfg(feature = "std")]
     #[test]
     fn items_that_come_slowly_are_taken_without_a_pause() {
         let mut pace = chased();
