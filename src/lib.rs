@@ -170,6 +170,8 @@ mod bytes;
 mod chunk;
 mod consumer;
 mod error;
+#[cfg(test)]
+mod lines;
 mod monitor;
 #[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
 mod pipe;

@@ -229,3 +229,35 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        lines::{assert_apart, pairs, PAIR},
+        ring::{Marks, Most},
+        weigh::Items,
+    };
+
+    #[test]
+    fn what_both_ends_hold_shares_no_lines_with_a_gate_nor_with_the_counts_of_an_arc() {
+        let marks = Marks::new(1, None, Most::Slots(1)).expect("legal marks");
+        let (write, _read) =
+            crate::ring::cursor::ring::<u8, _>(1, marks, Most::Slots(1), Items, 0).expect("memory");
+        let shared = Arc::new(Shared::new(write.accounting().clone(), 0, Fences::Full));
+        for other in [
+            pairs(&shared.accounting),
+            pairs(&shared.producer),
+            pairs(&shared.abort_reason),
+            pairs(&shared.cancel_reason),
+        ] {
+            assert_apart([
+                ("readable", pairs(&shared.readable)),
+                ("writable", pairs(&shared.writable)),
+                ("the rest", other),
+            ]);
+        }
+        assert_eq!(Arc::as_ptr(&shared) as usize % PAIR, 0);
+        assert_eq!(Arc::as_ptr(&shared.accounting) as usize % PAIR, 0);
+    }
+}

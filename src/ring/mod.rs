@@ -219,3 +219,33 @@ impl Accounting {
         self.write.tail.load(Ordering::Relaxed).wrapping_sub(index) >= wanted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lines::{assert_apart, pairs, PAIR};
+
+    #[test]
+    fn what_each_side_publishes_has_lines_of_its_own() {
+        let marks = Marks::new(1, None, Most::Slots(1)).expect("legal marks");
+        let accounting = Accounting::new(marks, Most::Slots(1), 1, 0);
+        let rest = [
+            pairs(&accounting.high),
+            pairs(&accounting.low),
+            pairs(&accounting.capacity),
+            pairs(&accounting.most),
+            pairs(&accounting.sweeping),
+            pairs(&accounting.swept),
+            pairs(&accounting.start),
+        ];
+        for other in rest {
+            assert_apart([
+                ("write", pairs(&accounting.write)),
+                ("read", pairs(&accounting.read)),
+                ("the rest", other),
+            ]);
+        }
+        // And nothing before it, as the counts of an Arc, shares them either.
+        assert_eq!(&accounting as *const _ as usize % PAIR, 0);
+    }
+}

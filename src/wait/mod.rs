@@ -566,3 +566,22 @@ impl Sleeper {
             .map_or_else(Doors::default, |listener| listener.doors().clone())
     }
 }
+
+#[cfg(all(test, feature = "std"))]
+mod tests {
+    use super::*;
+    use crate::lines::{assert_apart, pairs, PAIR};
+
+    #[test]
+    fn what_the_other_side_reads_each_time_has_lines_of_its_own() {
+        let gate = Gate::new(0, Fences::Asymmetric);
+        for counter in [&gate.parks, &gate.wake_ups] {
+            assert_apart([
+                ("line", pairs(&gate.line)),
+                ("bell", pairs(&gate.bell)),
+                ("counter", pairs(counter)),
+            ]);
+        }
+        assert_eq!(&gate as *const _ as usize % PAIR, 0);
+    }
+}
