@@ -21,6 +21,7 @@ fn misuse_does_not_compile_and_the_message_says_why() {
         "ignored_flow",
         "item_outlives_what_it_borrows",
         "peeked_item_outlives_its_slot",
+        "producer_of_items_that_live_shorter",
         "rc_to_another_thread",
         "shared_consumer",
         "shared_producer",

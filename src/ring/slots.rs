@@ -7,17 +7,71 @@ use crate::{
     error::BuildError,
     sync::{AtomicUsize, Ordering},
 };
-use alloc::{boxed::Box, vec::Vec};
-use core::{cell::UnsafeCell, mem::MaybeUninit, slice};
+use alloc::{
+    alloc::{alloc, dealloc, Layout},
+    boxed::Box,
+    vec::Vec,
+};
+use core::{
+    cell::UnsafeCell,
+    mem::{align_of, MaybeUninit},
+    ptr::NonNull,
+    slice,
+};
+use crossbeam_utils::CachePadded;
 
 /// Consecutive slots: up to the edge of the memory, and from its beginning on.
 pub(crate) type Halves<'a, T> = (&'a mut [T], &'a mut [T]);
+
+/// Uninitialised memory on pairs of cache lines of its own: what is written to the first slots and the last
+/// ones is not to slow down whoever has the neighbours in the heap, nor they us.
+struct Memory<T> {
+    /// Invariant in `T`, as the cells are.
+    begin: NonNull<UnsafeCell<MaybeUninit<T>>>,
+    count: usize,
+}
+
+impl<T> Memory<T> {
+    /// `None` if there is not so much.
+    fn new(count: usize) -> Option<Self> {
+        let layout = Self::layout(count)?;
+        let begin = if layout.size() == 0 {
+            NonNull::dangling()
+        } else {
+            // SAFETY: the size is not 0.
+            NonNull::new(unsafe { alloc(layout) }.cast())?
+        };
+        Some(Self { begin, count })
+    }
+
+    fn layout(count: usize) -> Option<Layout> {
+        let pair = align_of::<CachePadded<u8>>();
+        let slots = Layout::array::<T>(count).ok()?.align_to(pair).ok()?;
+        // Offsets within it are to fit: an old `Layout` does not see to that.
+        let layout = slots.pad_to_align();
+        (layout.size() <= isize::MAX as usize).then_some(layout)
+    }
+
+    #[inline(always)]
+    fn begin(&self) -> *mut T {
+        self.begin.as_ptr().cast()
+    }
+}
+
+impl<T> Drop for Memory<T> {
+    fn drop(&mut self) {
+        if let Some(layout) = Self::layout(self.count).filter(|layout| layout.size() > 0) {
+            // SAFETY: `new` allocated it with this layout.
+            unsafe { dealloc(self.begin.as_ptr().cast(), layout) };
+        }
+    }
+}
 
 /// The slots for the items, and for weighted channels a parallel array of weights.
 ///
 /// The weights lie beside the items, not among them, so that neighbouring items stay a slice.
 pub(crate) struct Slots<T> {
-    memory: Box<[UnsafeCell<MaybeUninit<T>>]>,
+    memory: Memory<T>,
     weights: Box<[AtomicUsize]>,
     shadow: shadow::Shadow,
     mask: usize,
@@ -45,24 +99,20 @@ impl<T> Slots<T> {
             });
         }
         let count = capacity.next_power_of_two();
-        let no_memory = |_| BuildError::OutOfMemory {
+        let no_memory = BuildError::OutOfMemory {
             capacity,
             item_size: core::mem::size_of::<T>(),
         };
 
-        let mut memory = Vec::new();
-        memory.try_reserve_exact(count).map_err(no_memory)?;
-        // SAFETY: the memory is reserved, and an UnsafeCell<MaybeUninit<T>> needs no initialisation.
-        unsafe { memory.set_len(count) };
-
+        let memory = Memory::new(count).ok_or(no_memory)?;
         let mut weights = Vec::new();
         if weighted {
-            weights.try_reserve_exact(count).map_err(no_memory)?;
+            weights.try_reserve_exact(count).map_err(|_| no_memory)?;
             weights.resize_with(count, || AtomicUsize::new(0));
         }
 
         Ok(Self {
-            memory: memory.into_boxed_slice(),
+            memory,
             weights: weights.into_boxed_slice(),
             shadow: shadow::Shadow::new(count),
             mask: count - 1,
@@ -71,9 +121,8 @@ impl<T> Slots<T> {
 
     #[inline(always)]
     fn slot(&self, index: usize) -> *mut T {
-        // SAFETY: mask is memory.len() - 1, so the masked index is within bounds.
-        let cell = unsafe { self.memory.get_unchecked(index & self.mask) };
-        cell.get().cast()
+        // SAFETY: mask is one less than the number of slots, so the masked index is within bounds.
+        unsafe { self.memory.begin().add(index & self.mask) }
     }
 
     /// How many items share a cache line; 0 if an item fills one or more, as it then pays less to ask for
@@ -213,7 +262,7 @@ impl<T> Slots<T> {
     /// How many of `count` slots from `index` on come before the edge of the memory.
     #[inline(always)]
     fn before_edge(&self, index: usize, count: usize) -> usize {
-        count.min(self.memory.len() - (index & self.mask))
+        count.min(self.count() - (index & self.mask))
     }
 
     /// `count` slots from `index` on, without a claim that they hold items: in two slices, as they may
@@ -225,10 +274,10 @@ impl<T> Slots<T> {
     #[inline]
     #[allow(clippy::mut_from_ref)] // each slot is a cell; the caller promises to be alone with it
     pub(crate) unsafe fn uninit(&self, index: usize, count: usize) -> Halves<'_, MaybeUninit<T>> {
-        debug_assert!(count <= self.memory.len());
+        debug_assert!(count <= self.count());
         self.shadow_range(index, count, shadow::Shadow::write);
         let first = self.before_edge(index, count);
-        let base = UnsafeCell::raw_get(self.memory.as_ptr());
+        let base: *mut MaybeUninit<T> = self.memory.begin().cast();
         // SAFETY: both ranges are within the memory, by `before_edge` and the caller's promise; they
         // do not overlap, as there are no more than all slots; the caller is alone with them.
         unsafe {
@@ -264,10 +313,10 @@ impl<T> Slots<T> {
     /// Each of the slots holds an item, and while the slices live nobody takes or changes any.
     #[inline]
     pub(crate) unsafe fn items(&self, index: usize, count: usize) -> (&[T], &[T]) {
-        debug_assert!(count <= self.memory.len());
+        debug_assert!(count <= self.count());
         self.shadow_range(index, count, shadow::Shadow::read);
         let first = self.before_edge(index, count);
-        let base: *const T = self.memory.as_ptr().cast();
+        let base = self.memory.begin();
         // SAFETY: as in `uninit`; the slots are initialised, and nobody writes to them.
         unsafe {
             (
@@ -279,7 +328,7 @@ impl<T> Slots<T> {
 
     /// The number of slots, a power of two.
     pub(crate) fn count(&self) -> usize {
-        self.memory.len()
+        self.memory.count
     }
 
     /// Notes the total weight written up to and with the item at `index`. Weighted channels only.
@@ -329,6 +378,50 @@ mod shadow {
         }
         pub(super) fn read(&self, slot: usize) {
             self.0[slot].with(|_| ());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lines::PAIR;
+
+    fn begin_and_size<T>(capacity: usize) -> (usize, usize) {
+        let slots = Slots::<T>::new(capacity, false).expect("there is memory");
+        let layout = Memory::<T>::layout(slots.count()).expect("as allocated");
+        (slots.slot(0) as usize, layout.size())
+    }
+
+    #[test]
+    fn slots_have_pairs_of_cache_lines_of_their_own() {
+        for capacity in [1, 3, 64, 1000, 100_000] {
+            for (begin, size) in [
+                begin_and_size::<u8>(capacity),
+                begin_and_size::<u64>(capacity),
+                begin_and_size::<[u8; 3]>(capacity),
+            ] {
+                assert_eq!((begin % PAIR, size % PAIR), (0, 0), "capacity {capacity}");
+            }
+        }
+    }
+
+    #[test]
+    fn slots_are_aligned_for_items_that_want_more_and_take_nothing_for_items_without_a_size() {
+        #[repr(align(4096))]
+        struct Page;
+        #[repr(align(4096))]
+        struct FullPage(#[allow(dead_code)] u8);
+
+        assert_eq!(begin_and_size::<FullPage>(3).0 % 4096, 0);
+        let (begin, size) = begin_and_size::<Page>(1 << 40);
+        assert_eq!((begin % 4096, size), (0, 0));
+    }
+
+    #[test]
+    fn slots_that_cannot_be_had_are_an_error() {
+        for capacity in [MAX_CAPACITY, MAX_CAPACITY / 8] {
+            assert!(Memory::<u64>::new(capacity).is_none());
         }
     }
 }
