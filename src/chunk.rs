@@ -161,17 +161,18 @@ impl<T> WriteChunk<'_, T> {
     pub fn commit_first(mut self, count: usize) -> Flow {
         // A drain is looked for right before each write, so that none is missed.
         let _ = self.region.cursor().free_slots(0);
-        if count == 0 {
-            return Flow::judged(self.region.cursor().need_drain());
-        }
-        self.region.commit(count);
-        let cursor = self.region.cursor();
-        if let Some((before, now)) = cursor.publish_rest() {
-            self.shared.readable.passed_with_notes(before, now);
-        }
-        let flow = Flow::judged(cursor.is_high(count));
+        let flow = Flow::judged(if count == 0 {
+            self.region.cursor().need_drain()
+        } else {
+            self.region.commit(count);
+            let cursor = self.region.cursor();
+            if let Some((before, now)) = cursor.publish_rest() {
+                self.shared.readable.passed_with_notes(before, now);
+            }
+            cursor.is_high(count)
+        });
         #[cfg(feature = "std")]
-        listen_for_drain(cursor, self.shared, self.sleeper);
+        listen_for_drain(self.region.cursor(), self.shared, self.sleeper);
         flow
     }
 }

@@ -197,14 +197,22 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// channel whose slots were full: when half of them are free), so that it is not sent in circles.
     /// That holds until another item is accepted.
     pub fn need_drain(&self) -> bool {
+        let need_drain = self.has_to_drain();
+        if need_drain {
+            self.listen_for_drain();
+        } else {
+            #[cfg(feature = "std")]
+            let _ = self.shared.writable.relieve(&self.sleeper);
+        }
+        need_drain
+    }
+
+    /// As `need_drain`, for an operation that waits itself.
+    pub(crate) fn has_to_drain(&self) -> bool {
         // What the consumer does not see it cannot drain.
         self.publish_rest();
         // First: once the consumer takes no more no drain is found, and there is nothing to wait for.
-        let need_drain = !self.shared.is_refusing() && self.cursor.need_drain();
-        if need_drain {
-            self.listen_for_drain();
-        }
-        need_drain
+        !self.shared.is_refusing() && self.cursor.need_drain()
     }
 
     /// What is buffered now, in items or weight. The consumer can make it less at any moment, and
@@ -299,6 +307,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// A consumer that waits for so many items that this end may now have to stop before they are there
     /// has to know.
     fn marks_changed(&self) {
+        self.publish_rest();
         self.shared.readable.ring();
         self.listen_for_drain();
     }
@@ -419,7 +428,16 @@ pub(crate) fn listen_for_drain<T, W: Weigh<T>>(
     shared: &Shared,
     sleeper: &Sleeper,
 ) {
-    if !sleeper.has_listener() || !cursor.level().need_drain() {
+    if !sleeper.has_listener() {
+        return;
+    }
+    let was_stopped = cursor.level().need_drain();
+    if !cursor.need_drain() {
+        // Drained, or the stop was taken back; maybe without the consumer's having passed what was announced, as
+        // where items weigh the same index can be another target by now.
+        if !shared.writable.relieve(sleeper) && was_stopped {
+            sleeper.notify_listener();
+        }
         return;
     }
     let listening = shared.writable.listen(sleeper, cursor.drain_index(), || {
@@ -650,9 +668,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         loop {
             match self.wait_until_drained(deadline) {
                 Err(WaitTimeoutError::Timeout) if refused => {
-                    // Nobody was told of that stop, and nobody waits for the room any more.
-                    self.cursor.take_back_stop();
-                    self.shared.writable.disarm(&self.sleeper);
+                    self.take_back_stop();
                     return Err(WaitTimeoutError::Timeout);
                 }
                 Err(error) => return Err(error),
@@ -660,6 +676,12 @@ impl<T, W: Weigh<T>> Producer<T, W> {
                 Ok(()) => refused = true,
             }
         }
+    }
+
+    /// Nobody was told of the last stop, and nobody waits for the room any more.
+    pub(crate) fn take_back_stop(&mut self) {
+        self.cursor.take_back_stop();
+        self.listen_for_drain();
     }
 
     /// Sleeps until the channel has drained. Returns at once if the producer was not told to stop.
@@ -714,9 +736,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         &mut self,
         deadline: &Deadline,
     ) -> Result<(), WaitTimeoutError> {
-        // What the consumer does not see it cannot drain.
-        self.publish_rest();
-        let in_time = !self.need_drain() || {
+        let in_time = !self.has_to_drain() || {
             let (cursor, shared) = (&self.cursor, &*self.shared);
             shared
                 .writable

@@ -8,6 +8,7 @@ use crate::{
     consumer::Consumer,
     error::{ReadError, TryReadError, TryWriteError, WaitError, WriteError},
     producer::{Finish, Producer},
+    wait::Registration,
     weigh::{Items, Weigh},
 };
 use core::{
@@ -74,7 +75,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     pub fn wait_drain_async(&mut self) -> WaitDrain<'_, T, W> {
         WaitDrain {
             producer: self,
-            is_registered: false,
+            registration: Registration::default(),
         }
     }
 
@@ -90,7 +91,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         WriteAsync {
             item: Some(item),
             producer: self,
-            is_registered: false,
+            registration: Registration::default(),
             was_refused: false,
         }
     }
@@ -108,13 +109,12 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     pub fn closed(&mut self) -> Closed<'_, T, W> {
         Closed {
             producer: self,
-            is_registered: false,
+            registration: Registration::default(),
         }
     }
 
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WaitError>> {
-        self.publish_rest();
-        if self.need_drain() {
+        if self.has_to_drain() {
             let (cursor, shared) = (&self.cursor, &*self.shared);
             let is_ready = shared.writable.poll_until(
                 &mut self.sleeper,
@@ -204,7 +204,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     pub fn read_async(&mut self) -> ReadAsync<'_, T, W> {
         ReadAsync {
             consumer: self,
-            is_registered: false,
+            registration: Registration::default(),
         }
     }
 
@@ -277,10 +277,9 @@ macro_rules! forget_on_drop {
     ($future:ident, $end:ident, $gate:ident) => {
         impl<T, W: Weigh<T>> Drop for $future<'_, T, W> {
             fn drop(&mut self) {
-                if self.is_registered {
-                    let end = &*self.$end;
-                    end.shared.$gate.forget_task(&end.sleeper);
-                }
+                let end = &*self.$end;
+                let gate = &end.shared.$gate;
+                gate.forget_registration(&end.sleeper, self.registration);
             }
         }
 
@@ -296,7 +295,7 @@ macro_rules! forget_on_drop {
 #[must_use = "a future does nothing until it is polled"]
 pub struct WaitDrain<'a, T, W: Weigh<T> = Items> {
     producer: &'a mut Producer<T, W>,
-    is_registered: bool,
+    registration: Registration,
 }
 
 impl<T, W: Weigh<T>> Future for WaitDrain<'_, T, W> {
@@ -304,8 +303,10 @@ impl<T, W: Weigh<T>> Future for WaitDrain<'_, T, W> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
+        let before = this.producer.sleeper.registration();
         let polled = this.producer.poll_when_drained(cx, |_| Some(()));
-        this.is_registered |= polled.is_pending();
+        this.registration
+            .note(before, this.producer.sleeper.registration());
         polled
     }
 }
@@ -318,7 +319,7 @@ pub struct WriteAsync<'a, T, W: Weigh<T> = Items> {
     /// `None` when it is written, or was given back.
     item: Option<T>,
     producer: &'a mut Producer<T, W>,
-    is_registered: bool,
+    registration: Registration,
     /// There was no room for this very item: the producer was told to stop on its account.
     was_refused: bool,
 }
@@ -356,6 +357,7 @@ impl<T, W: Weigh<T>> Future for WriteAsync<'_, T, W> {
 impl<T, W: Weigh<T>> WriteAsync<'_, T, W> {
     #[inline(never)]
     fn poll_when_drained(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError<T>>> {
+        let before = self.producer.sleeper.registration();
         let polled = self.producer.poll_when_drained(cx, |producer| {
             let item = self.item.take().expect("it comes back if it is refused");
             match producer.try_write(item) {
@@ -368,7 +370,8 @@ impl<T, W: Weigh<T>> WriteAsync<'_, T, W> {
                 }
             }
         });
-        self.is_registered |= polled.is_pending();
+        self.registration
+            .note(before, self.producer.sleeper.registration());
         match ready!(polled) {
             Ok(written) => Poll::Ready(written),
             Err(_) => {
@@ -381,13 +384,11 @@ impl<T, W: Weigh<T>> WriteAsync<'_, T, W> {
 
 impl<T, W: Weigh<T>> Drop for WriteAsync<'_, T, W> {
     fn drop(&mut self) {
-        if self.is_registered {
-            let producer = &*self.producer;
-            producer.shared.writable.forget_task(&producer.sleeper);
-            if self.was_refused && self.item.is_some() {
-                // Nobody was told of that stop, and nobody waits for the room any more.
-                self.producer.cursor.take_back_stop();
-            }
+        let producer = &mut *self.producer;
+        let gate = &producer.shared.writable;
+        gate.forget_registration(&producer.sleeper, self.registration);
+        if self.was_refused && self.item.is_some() {
+            producer.take_back_stop();
         }
     }
 }
@@ -402,7 +403,7 @@ impl<T, W: Weigh<T>> fmt::Debug for WriteAsync<'_, T, W> {
 #[must_use = "a future does nothing until it is polled"]
 pub struct Closed<'a, T, W: Weigh<T> = Items> {
     producer: &'a mut Producer<T, W>,
-    is_registered: bool,
+    registration: Registration,
 }
 
 impl<T, W: Weigh<T>> Future for Closed<'_, T, W> {
@@ -411,15 +412,18 @@ impl<T, W: Weigh<T>> Future for Closed<'_, T, W> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<WaitError> {
         let this = self.get_mut();
         let producer = &mut *this.producer;
+        producer.publish_rest();
+        let before = producer.sleeper.registration();
         let (cursor, shared) = (&producer.cursor, &*producer.shared);
-        let is_closed = shared.writable.poll_until(
+        shared.writable.poll_until(
             &mut producer.sleeper,
             cx.waker(),
             // Out of the consumer's reach, as long as nothing more is written.
             || cursor.index().wrapping_add(1),
             || shared.is_refusing(),
         );
-        this.is_registered |= !is_closed;
+        this.registration
+            .note(before, producer.sleeper.registration());
         match producer.open_or_error() {
             Err(error) => Poll::Ready(error),
             Ok(()) => Poll::Pending,
@@ -433,7 +437,7 @@ forget_on_drop!(Closed, producer, writable);
 #[must_use = "a future does nothing until it is polled"]
 pub struct ReadAsync<'a, T, W: Weigh<T> = Items> {
     consumer: &'a mut Consumer<T, W>,
-    is_registered: bool,
+    registration: Registration,
 }
 
 impl<T, W: Weigh<T>> Future for ReadAsync<'_, T, W> {
@@ -442,8 +446,12 @@ impl<T, W: Weigh<T>> Future for ReadAsync<'_, T, W> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
+        let before = this.consumer.sleeper.registration();
         let polled = this.consumer.poll_read(cx);
-        this.is_registered |= polled.is_pending();
+        if polled.is_pending() {
+            let now = this.consumer.sleeper.registration();
+            this.registration.note(before, now);
+        }
         polled
     }
 }

@@ -53,7 +53,7 @@ impl ByteConsumer {
             return Poll::Ready(());
         }
         self.items
-            .poll_when_there(cx, |items| items.try_chunk_up_to(1).map(drop))
+            .poll_when_there(cx, |items| items.look_for(1, 1))
             .map(drop)
     }
 

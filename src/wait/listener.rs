@@ -60,7 +60,13 @@ impl Listener {
         self.call();
     }
 
-    pub(super) fn call(&self) {
+    /// As if the other end had notified it, but it has not.
+    pub(super) fn set_and_call(&self) {
+        self.set();
+        self.call();
+    }
+
+    fn call(&self) {
         if let Some(callback) = &self.doors.callback {
             callback();
         }

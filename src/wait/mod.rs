@@ -36,6 +36,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "std")]
+mod again;
+#[cfg(feature = "std")]
 // A model never makes the call.
 #[cfg_attr(all(loom, feature = "loom"), allow(dead_code))]
 pub(crate) mod barrier;
@@ -61,7 +63,7 @@ use crossbeam_utils::CachePadded;
 #[cfg(feature = "std")]
 use {
     alloc::sync::Arc,
-    core::{cell::Cell, task::Waker, time::Duration},
+    core::{cell::Cell, task::Waker},
     listener::{Callback, Doors, Listener},
     std::panic::{catch_unwind, AssertUnwindSafe},
 };
@@ -272,7 +274,7 @@ impl Gate {
             .parker
             .get_or_insert_with(|| Arc::new(park::Parker::new()));
         let woken = sleeper.spin.sleep();
-        let mut patience = Duration::from_millis(1);
+        let mut patience = again::SOON;
         let in_time = loop {
             parker.reset();
             self.put_waker(Some(Waker::from(parker.clone())));
@@ -292,7 +294,7 @@ impl Gate {
                 parker.park(deadline);
             } else {
                 parker.park_for(patience, deadline);
-                patience = (patience * 2).min(Duration::from_millis(100));
+                patience = (patience * 2).min(again::LATE);
             }
             if ready() {
                 break true;
@@ -327,18 +329,21 @@ impl Gate {
         }
         self.put_waker(Some(waker.clone()));
         sleeper.disarm();
+        sleeper.task_registers();
         // Relaxed: as in `wait_until`.
         self.line.wake_at.store(wake_at(), Ordering::Relaxed);
         let reliable = self.heavy_barrier(&sleeper.fenced);
         if ready() {
-            self.put_waker(None);
+            self.disarm(sleeper);
             return true;
         }
         sleeper.spin.is_pending();
         self.parks.bump();
         if !reliable {
-            // There is no time limit in a task: it looks again in its next turn.
-            waker.wake_by_ref();
+            let again = waker.clone();
+            if !sleeper.again.call_later(|| again.wake()) {
+                waker.wake_by_ref();
+            }
         }
         false
     }
@@ -365,6 +370,7 @@ impl Gate {
             return Listening::Waits; // Nobody has rung since.
         }
         self.put_waker(Some(Waker::from(listener.clone())));
+        sleeper.forget_task();
         // Relaxed: as in `wait_until`.
         self.line.wake_at.store(wake_at, Ordering::Relaxed);
         let reliable = self.heavy_barrier(&sleeper.fenced);
@@ -375,9 +381,13 @@ impl Gate {
         }
         self.parks.bump();
         if !reliable {
-            // As for a task: it has to look again by itself.
+            // As for a task: it has to look again by itself, and then anew.
             sleeper.armed_for.set(None);
-            sleeper.notify_listener();
+            let again = listener.clone();
+            let call = move || again.set_and_call();
+            if !sleeper.again.is_under_way() && !sleeper.again.call_later(call) {
+                sleeper.notify_listener();
+            }
         }
         Listening::Waits
     }
@@ -417,7 +427,13 @@ impl Gate {
         let is_armed = slot.is_some() && next.is_some();
         let old = core::mem::replace(&mut *slot, if is_armed { next } else { None });
         drop(slot);
-        shielded(|| drop(old));
+        if sleeper.armed_for.get().is_none() {
+            // Of a task that has polled this end and is to be polled again: it does not wait for the listener.
+            old.into_iter().for_each(|task| shielded(|| task.wake()));
+        } else {
+            shielded(|| drop(old));
+        }
+        sleeper.forget_task();
         if !is_armed {
             sleeper.armed_for.set(None);
         }
@@ -429,19 +445,30 @@ impl Gate {
         self.put_waker(None);
     }
 
-    /// For the owner: leaves no Waker of a task behind. An end may have been told to stop in the very poll
-    /// that was the task's last: then the listener is in its place, and stays.
+    /// For the owner: takes the Waker of a future out of the slot, which goes; unless it was replaced since.
     #[cfg(feature = "async")]
-    pub(crate) fn forget_task(&self, sleeper: &Sleeper) {
-        if sleeper.armed_for.get().is_none() {
+    pub(crate) fn forget_registration(&self, sleeper: &Sleeper, registration: Registration) {
+        if registration.0.is_some() && registration == sleeper.registration() {
             self.put_waker(None);
+            sleeper.forget_task();
         }
+    }
+
+    /// For the owner, when there is nothing to wait for any more, but nobody rings for that: a listener that is
+    /// armed hears of it. Returns whether it was.
+    pub(crate) fn relieve(&self, sleeper: &Sleeper) -> bool {
+        let was_armed = sleeper.armed_for.get().is_some();
+        if was_armed && self.disarm(sleeper) {
+            sleeper.notify_listener();
+        }
+        was_armed
     }
 
     /// For the owner: takes its Waker, whoever's it is, out of the slot; returns whether there was one.
     pub(crate) fn disarm(&self, sleeper: &Sleeper) -> bool {
         let was_there = self.put_waker(None);
         sleeper.disarm();
+        sleeper.forget_task();
         was_there
     }
 
@@ -476,7 +503,27 @@ impl Gate {
 /// the item with it that this operation is about to return, nor the answer.
 #[cfg(feature = "std")]
 fn shielded(call: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(call));
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+        // What was thrown is somebody's, too.
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+        core::mem::forget(dropped);
+    }
+}
+
+/// Which registration of a task it was that left the Waker that is in the slot; `None` if that is no task's.
+#[cfg(feature = "async")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Registration(Option<u32>);
+
+#[cfg(feature = "async")]
+impl Registration {
+    /// For a future: takes what is there now for its own, if it was not there before its poll.
+    #[inline]
+    pub(crate) fn note(&mut self, before: Self, now: Self) {
+        if now != before {
+            *self = now;
+        }
+    }
 }
 
 /// How an operation that does not wait leaves its end's listener, if there is one.
@@ -508,6 +555,11 @@ pub(crate) struct Sleeper {
     pub(crate) turns: turn::Turns,
     #[cfg(feature = "async")]
     second_look: turn::SecondLook,
+    #[cfg(feature = "async")]
+    registration: Cell<Registration>,
+    #[cfg(feature = "async")]
+    registrations: u32,
+    again: again::Again,
 }
 
 #[cfg(feature = "std")]
@@ -524,6 +576,11 @@ impl Sleeper {
             turns: turn::Turns::new(),
             #[cfg(feature = "async")]
             second_look: turn::SecondLook::new(),
+            #[cfg(feature = "async")]
+            registration: Cell::default(),
+            #[cfg(feature = "async")]
+            registrations: 0,
+            again: again::Again::new(),
         }
     }
 
@@ -532,6 +589,26 @@ impl Sleeper {
     pub(crate) fn is_ready(&mut self) {
         self.second_look.has_found();
         self.spin.is_ready();
+    }
+
+    /// Whose Waker is in the slot.
+    #[cfg(feature = "async")]
+    pub(crate) fn registration(&self) -> Registration {
+        self.registration.get()
+    }
+
+    /// A task's Waker was put into the slot.
+    #[cfg(feature = "async")]
+    fn task_registers(&mut self) {
+        self.registrations = self.registrations.wrapping_add(1);
+        self.registration
+            .set(Registration(Some(self.registrations)));
+    }
+
+    /// No task's Waker is in the slot any more.
+    fn forget_task(&self) {
+        #[cfg(feature = "async")]
+        self.registration.set(Registration(None));
     }
 
     /// Whether the last wait was next to none.
@@ -547,8 +624,7 @@ impl Sleeper {
     /// Tells the listener what nobody else does.
     pub(crate) fn notify_listener(&self) {
         if let Some(listener) = &self.listener {
-            listener.set();
-            shielded(|| listener.call());
+            shielded(|| listener.set_and_call());
         }
     }
 
