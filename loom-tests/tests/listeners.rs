@@ -342,3 +342,335 @@ fn a_descriptor_that_nobody_waits_for_changes_nothing_for_a_thread() {
         drop(writer.join().unwrap());
     });
 }
+
+/// A future of the producer that was polled twice, and then dropped, at the moment of the drain.
+#[test]
+fn a_ready_that_is_polled_again_as_the_drain_comes_leaves_the_descriptor_readable_or_armed() {
+    in_both_modes(10, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 1);
+        let fd = producer.drain_fd().unwrap();
+        let _ = producer.try_write(1).unwrap();
+        let waker = Waker::from(Arc::new(Deaf));
+        let mut cx = Context::from_waker(&waker);
+        let mut ready = producer.ready();
+        assert!(Pin::new(&mut ready).poll(&mut cx).is_pending());
+        let reader = thread::spawn(move || {
+            assert_eq!(consumer.try_read(), Ok(1));
+            consumer
+        });
+        let _ = Pin::new(&mut ready).poll(&mut cx);
+        drop(ready);
+        drop(reader.join().unwrap());
+        assert!(fd.is_readable());
+    });
+}
+
+/// As a_write_async..., racing
+#[test]
+fn a_finish_in_a_loop_hears_that_all_was_consumed() {
+    in_both_modes(10, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 2);
+        let _fd = producer.drain_fd().unwrap();
+        let _ = producer.try_write(1).unwrap();
+        let _ = producer.try_write(2).unwrap();
+        let reader = thread::spawn(move || {
+            assert_eq!(consumer.try_read(), Ok(1));
+            assert_eq!(consumer.try_read(), Ok(2));
+            consumer
+        });
+        let mut finish = producer.end();
+        let fd = finish.finish_fd().unwrap();
+        while !finish.try_wait().unwrap() {
+            fd.wait_readable();
+        }
+        drop(reader.join().unwrap());
+        assert!(fd.is_readable());
+    });
+}
+
+#[test]
+fn a_finish_in_a_loop_hears_that_the_consumer_went() {
+    in_both_modes(5, |builder| {
+        let (mut producer, consumer) = ends(builder, 2);
+        let _ = producer.try_write(1).unwrap();
+        let mut finish = producer.end();
+        let fd = finish.finish_fd().unwrap();
+        let reader = thread::spawn(move || drop(consumer));
+        loop {
+            match finish.try_wait() {
+                Ok(false) => fd.wait_readable(),
+                Ok(true) => panic!(),
+                Err(_) => break,
+            }
+        }
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_chunk_that_is_too_large_yet_is_there_when_the_descriptor_says_so() {
+    in_both_modes(10, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 3);
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(1).unwrap();
+            let mut b = producer.batch();
+            let _ = b.try_write(2).unwrap();
+            drop(b);
+            producer
+        });
+        let fd = consumer.ready_fd().unwrap();
+        let n = loop {
+            fd.wait_readable();
+            match consumer.try_chunk(2) {
+                Ok(c) => break c.len(),
+                Err(e) => assert_eq!(e, highwater::TryChunkError::Read(TryReadError::Empty)),
+            }
+        };
+        assert_eq!(n, 2);
+        drop(writer.join().unwrap());
+    });
+}
+
+#[test]
+fn a_producer_in_a_loop_looks_again_by_itself_until_the_other_side_uses_fences() {
+    model(10, || {
+        let (mut producer, mut consumer) = ends(Builder::new().refused_barrier(), 1);
+        let fd = producer.drain_fd().unwrap();
+        let _ = producer.try_write(1).unwrap();
+        let reader = thread::spawn(move || {
+            assert_eq!(consumer.try_read(), Ok(1));
+            consumer
+        });
+        loom_tests::poll(|| {
+            fd.wait_readable();
+            (!producer.need_drain()).then(|| ())
+        });
+        drop(reader.join().unwrap());
+    });
+}
+
+#[test]
+fn a_commit_up_to_the_mark_arms_the_descriptor() {
+    in_both_modes(10, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 1);
+        let fd = producer.drain_fd().unwrap();
+        let reader = thread::spawn(move || {
+            loom_tests::poll(|| consumer.try_read().ok());
+            consumer
+        });
+        let mut c = producer.try_reserve(1).unwrap();
+        c.push(1).unwrap();
+        assert_eq!(c.commit(), Flow::Backpressure);
+        fd.wait_readable();
+        drop(reader.join().unwrap());
+        assert!(!producer.need_drain());
+    });
+}
+
+#[test]
+fn a_batch_up_to_the_mark_arms_the_descriptor_as_it_is_published() {
+    in_both_modes(10, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 1);
+        let fd = producer.drain_fd().unwrap();
+        let reader = thread::spawn(move || {
+            loom_tests::poll(|| consumer.try_read().ok());
+            consumer
+        });
+        let mut c = producer.batch();
+        assert_eq!(c.try_write(1), Ok(Flow::Backpressure));
+        drop(c);
+        fd.wait_readable();
+        drop(reader.join().unwrap());
+        assert!(!producer.need_drain());
+    });
+}
+
+/// the strict invariant, consumer: told Empty -> after the item came the descriptor is readable; and not armed -> readable
+#[test]
+fn who_was_told_that_nothing_is_there_hears_of_the_next_item_once() {
+    in_both_modes(10, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 2);
+        let calls = Arc::<AtomicUsize>::default();
+        let c = calls.clone();
+        let fd = consumer.ready_fd().unwrap();
+        consumer.on_ready(move || {
+            c.fetch_add(1, Ordering::Relaxed);
+        });
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(1).unwrap();
+            producer
+        });
+        let first = consumer.try_read().is_err() && consumer.try_read().is_err();
+        let _p = writer.join().unwrap();
+        if first {
+            assert!(fd.is_readable());
+            assert_eq!(calls.load(Ordering::Relaxed), 1);
+        }
+    });
+}
+
+/// An end that waits in between with a limit
+#[test]
+fn a_wait_that_gives_up_between_two_in_a_loop_misses_nothing() {
+    in_both_modes(10, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 1);
+        let fd = producer.drain_fd().unwrap();
+        let _ = producer.try_write(1).unwrap();
+        let reader = thread::spawn(move || {
+            assert_eq!(consumer.try_read(), Ok(1));
+            consumer
+        });
+        let deadline = loom_tests::Instant::new();
+        deadline.pass();
+        let _ = producer.wait_drain_deadline(deadline);
+        fd.wait_readable();
+        drop(reader.join().unwrap());
+    });
+}
+
+#[test]
+fn a_read_that_is_polled_again_as_two_items_come_leaves_the_descriptor_readable_or_armed() {
+    in_both_modes(10, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 2);
+        let fd = consumer.ready_fd().unwrap();
+        let waker = Waker::from(Arc::new(Deaf));
+        let mut cx = Context::from_waker(&waker);
+        let mut read = consumer.read_async();
+        assert!(Pin::new(&mut read).poll(&mut cx).is_pending());
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(1).unwrap();
+            let _ = producer.try_write(2).unwrap();
+            producer
+        });
+        let _ = Pin::new(&mut read).poll(&mut cx);
+        drop(read);
+        let _producer = writer.join().unwrap();
+        assert!(fd.is_readable());
+    });
+}
+
+#[test]
+fn a_callback_hears_of_the_second_item_too() {
+    in_both_modes(10, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 2);
+        let calls = Arc::<AtomicUsize>::default();
+        let c = calls.clone();
+        consumer.on_ready(move || {
+            c.fetch_add(1, Ordering::Relaxed);
+        });
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(1).unwrap();
+            let _ = producer.try_write(2).unwrap();
+            producer
+        });
+        loom_tests::poll(|| consumer.try_read().ok());
+        let before = calls.load(Ordering::Relaxed);
+        let second = consumer.try_read();
+        let _p = writer.join().unwrap();
+        if second.is_err() {
+            assert!(calls.load(Ordering::Relaxed) > before);
+        }
+    });
+}
+
+#[test]
+fn a_poll_that_is_forgotten_before_a_loop_misses_nothing() {
+    in_both_modes(5, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 2);
+        let fd = consumer.ready_fd().unwrap();
+        assert!(!fd.is_readable());
+        let waker = Waker::from(Arc::new(Deaf));
+        let mut read = consumer.read_async();
+        assert!(Pin::new(&mut read)
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending());
+        std::mem::forget(read);
+        assert!(fd.is_readable());
+        assert!(consumer.try_read().is_err());
+        assert!(!fd.is_readable());
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(1).unwrap();
+            producer
+        });
+        fd.wait_readable();
+        drop(writer.join().unwrap());
+    });
+}
+
+#[test]
+fn a_question_after_a_wait_that_gave_up_arms_the_descriptor() {
+    in_both_modes(1, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 1);
+        let _ = producer.try_write(1).unwrap();
+        let fd = producer.drain_fd().unwrap();
+        assert!(!fd.is_readable());
+        let calls = Arc::<AtomicUsize>::default();
+        let c = calls.clone();
+        producer.on_drain(move || {
+            c.fetch_add(1, Ordering::Relaxed);
+        });
+        let reader = thread::spawn(move || {
+            assert_eq!(consumer.try_read(), Ok(1));
+            consumer
+        });
+        let _c = reader.join().unwrap();
+        assert!(fd.is_readable());
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+    });
+    in_both_modes(1, |builder| {
+        let (mut producer, consumer) = ends(builder, 1);
+        let fd = producer.drain_fd().unwrap();
+        let _ = producer.try_write(1).unwrap();
+        let deadline = loom_tests::Instant::new();
+        deadline.pass();
+        if producer.wait_drain_deadline(deadline).is_err() {
+            assert!(fd.is_readable());
+            assert!(producer.need_drain());
+            assert!(!fd.is_readable());
+        }
+        drop(consumer);
+    });
+}
+
+#[test]
+fn an_end_that_comes_as_the_loop_finds_nothing_is_not_missed() {
+    in_both_modes(10, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 2);
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(1).unwrap();
+            drop(producer.end());
+        });
+        let fd = consumer.ready_fd().unwrap();
+        let mut got = 0;
+        loop {
+            fd.wait_readable();
+            match consumer.try_read() {
+                Ok(_) => got += 1,
+                Err(TryReadError::Empty) => {}
+                Err(e) => {
+                    assert_eq!(e, TryReadError::Ended);
+                    break;
+                }
+            }
+        }
+        assert_eq!(got, 1);
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_raised_mark_makes_the_descriptor_readable_by_itself() {
+    in_both_modes(10, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 2);
+        let fd = producer.drain_fd().unwrap();
+        let _ = producer.try_write(1).unwrap();
+        let _ = producer.try_write(2).unwrap();
+        let reader = thread::spawn(move || {
+            assert_eq!(consumer.try_read(), Ok(1));
+            consumer
+        });
+        producer.set_low_water_mark(1).unwrap();
+        fd.wait_readable(); // nothing is asked in between
+        drop(reader.join().unwrap());
+    });
+}

@@ -1,0 +1,351 @@
+//! One end through different doors, by turns: what a review found that could be missed in the change.
+#![cfg(all(feature = "async", feature = "eventfd", target_os = "linux"))]
+#![allow(clippy::incompatible_msrv)]
+
+use highwater::*;
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex,
+    },
+    task::{Context, Poll, Wake, Waker},
+    thread,
+    time::Duration,
+};
+
+fn readable(fd: &EventFd) -> bool {
+    let zero = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&zero)).unwrap() == 1
+}
+#[derive(Default)]
+struct Bell(AtomicUsize);
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+fn bell() -> (Arc<Bell>, Waker) {
+    let b = Arc::<Bell>::default();
+    (b.clone(), b.into())
+}
+fn poll1<F: Future + Unpin>(f: &mut F, w: &Waker) -> Poll<F::Output> {
+    Pin::new(f).poll(&mut Context::from_waker(w))
+}
+
+#[test]
+fn a_write_in_a_task_that_is_told_to_stop_leaves_the_listener_armed() {
+    let (mut producer, mut consumer) = channel(1);
+    let fd = producer.drain_fd().unwrap();
+    let calls = Arc::<AtomicUsize>::default();
+    let c = calls.clone();
+    producer.on_drain(move || {
+        c.fetch_add(1, Ordering::SeqCst);
+    });
+    let _ = producer.try_write(1).unwrap();
+    assert!(!readable(&fd));
+    let (_b, w) = bell();
+    let mut write = producer.write_async(2);
+    assert!(poll1(&mut write, &w).is_pending());
+    assert_eq!(consumer.try_read(), Ok(1));
+    assert_eq!(poll1(&mut write, &w), Poll::Ready(Ok(())));
+    drop(write);
+    let before = readable(&fd);
+    assert_eq!(consumer.try_read(), Ok(2)); // drain
+    assert!(before || readable(&fd), "neither readable nor armed");
+}
+
+#[test]
+fn a_read_that_gave_way_and_is_dropped_leaves_the_listener_armed() {
+    let (mut producer, mut consumer) = channel(1);
+    let fd = consumer.ready_fd().unwrap();
+    let calls = Arc::<AtomicUsize>::default();
+    let c = calls.clone();
+    consumer.on_ready(move || {
+        c.fetch_add(1, Ordering::SeqCst);
+    });
+    let (_b, w) = bell();
+    for i in 0..128 {
+        let _ = producer.try_write(i).unwrap();
+        assert_eq!(poll1(&mut consumer.read_async(), &w), Poll::Ready(Ok(i)));
+    }
+    assert!(consumer.try_read().is_err()); // armed
+    assert!(!readable(&fd));
+    let n = calls.load(Ordering::SeqCst);
+    let polled = poll1(&mut consumer.read_async(), &w); // gives way, is dropped
+    assert!(polled.is_pending());
+    let _ = producer.try_write(1).unwrap();
+    assert!(
+        readable(&fd),
+        "an item is there, and the descriptor does not say so"
+    );
+    assert!(calls.load(Ordering::SeqCst) > n);
+}
+
+#[test]
+fn a_low_mark_that_is_raised_to_the_length_makes_the_descriptor_readable_weighted() {
+    let (mut producer, _consumer) = Builder::new()
+        .weigh_by(|w: &usize| *w)
+        .high_water_mark(10)
+        .low_water_mark(5)
+        .limit(20)
+        .build::<usize>()
+        .unwrap();
+    let fd = producer.drain_fd().unwrap();
+    let _ = producer.try_write(5).unwrap();
+    assert_eq!(producer.try_write(5), Ok(Flow::Backpressure));
+    assert!(!readable(&fd));
+    producer.set_low_water_mark(10).unwrap();
+    let r = readable(&fd);
+    assert!(!producer.need_drain());
+    assert!(r, "drained, and nobody was told");
+}
+
+#[test]
+fn a_refusal_that_is_forgotten_makes_the_descriptor_readable_where_items_weigh() {
+    let (mut producer, _consumer) = Builder::new()
+        .weigh_by(|w: &usize| *w)
+        .high_water_mark(12)
+        .low_water_mark(11)
+        .limit(20)
+        .build::<usize>()
+        .unwrap();
+    let fd = producer.drain_fd().unwrap();
+    let _ = producer.try_write(5).unwrap();
+    let _ = producer.try_write(5).unwrap();
+    assert!(producer.try_write(15).is_err());
+    assert!(!readable(&fd));
+    assert_eq!(producer.try_write(1), Ok(Flow::Ready));
+    let r = readable(&fd);
+    assert!(!producer.need_drain());
+    assert!(r, "drained, and nobody was told");
+}
+
+#[test]
+fn a_reserve_that_gives_up_leaves_the_descriptor_readable() {
+    let (mut producer, mut consumer) = Builder::new()
+        .high_water_mark(4)
+        .low_water_mark(2)
+        .capacity(4)
+        .build::<u8>()
+        .unwrap();
+    let fd = producer.drain_fd().unwrap();
+    producer.write_all(&[1, 2, 3]).unwrap();
+    assert!(consumer.try_read().is_ok()); // 2 there, 2 free
+    let e = producer.reserve_timeout(2, Duration::ZERO); // fits
+    assert!(e.is_ok());
+    drop(e);
+    producer.set_low_water_mark(1).unwrap(); // max_reserve 3
+    let e = producer.reserve_timeout(3, Duration::ZERO);
+    assert!(matches!(e, Err(ReserveError::Timeout)), "{e:?}");
+    drop(e);
+    let r = readable(&fd);
+    assert!(!producer.need_drain());
+    assert!(r, "may write, and the descriptor does not say so");
+}
+
+#[test]
+fn a_write_that_gives_up_leaves_the_descriptor_readable() {
+    let (mut producer, _consumer) = Builder::new()
+        .weigh_by(|w: &usize| *w)
+        .high_water_mark(10)
+        .limit(10)
+        .build::<usize>()
+        .unwrap();
+    let fd = producer.drain_fd().unwrap();
+    let _ = producer.try_write(6).unwrap();
+    assert!(producer.write_timeout(7, Duration::ZERO).is_err());
+    let r = readable(&fd);
+    assert!(!producer.need_drain());
+    assert!(r, "may write, and the descriptor does not say so");
+}
+
+#[test]
+fn a_batch_that_makes_a_drain_come_earlier_makes_the_descriptor_readable() {
+    let (mut producer, _consumer) = Builder::new()
+        .weigh_by(|w: &usize| *w)
+        .high_water_mark(12)
+        .low_water_mark(11)
+        .limit(20)
+        .build::<usize>()
+        .unwrap();
+    let fd = producer.drain_fd().unwrap();
+    let _ = producer.try_write(5).unwrap();
+    let _ = producer.try_write(4).unwrap();
+    assert!(producer.try_write(15).is_err());
+    assert!(!readable(&fd));
+    let mut b = producer.batch();
+    assert_eq!(b.try_write(1), Ok(Flow::Ready));
+    assert_eq!(b.try_write(1), Ok(Flow::Ready));
+    drop(b);
+    let r = readable(&fd);
+    assert!(!producer.need_drain());
+    assert!(r, "drained, and nobody was told");
+}
+
+#[test]
+fn marks_that_change_publish_a_forgotten_batch() {
+    let (mut producer, mut consumer) = Builder::new()
+        .high_water_mark(4)
+        .low_water_mark(0)
+        .build::<u8>()
+        .unwrap();
+    let fd = producer.drain_fd().unwrap();
+    let mut b = producer.batch();
+    for i in 0..4 {
+        let _ = b.try_write(i).unwrap();
+    }
+    std::mem::forget(b);
+    assert!(readable(&fd));
+    producer.set_low_water_mark(1).unwrap();
+    // the "next operation" of the producer
+    let n = consumer.try_iter().count();
+    assert!(
+        readable(&fd) || n > 0,
+        "neither: the consumer sees nothing, the descriptor never gets readable"
+    );
+    assert_eq!(n, 4);
+}
+
+#[test]
+fn to_wait_for_the_close_publishes_a_forgotten_batch() {
+    let (mut producer, mut consumer) = channel(4);
+    let mut b = producer.batch();
+    let _ = b.try_write(1).unwrap();
+    std::mem::forget(b);
+    let (_b, w) = bell();
+    assert!(poll1(&mut producer.closed(), &w).is_pending());
+    assert_eq!(consumer.try_read(), Ok(1));
+}
+
+#[test]
+fn a_closed_channel_keeps_no_loop_busy() {
+    let (mut producer, mut consumer) = channel(1);
+    let fd = producer.drain_fd().unwrap();
+    let calls = Arc::<AtomicUsize>::default();
+    let c = calls.clone();
+    producer.on_drain(move || {
+        c.fetch_add(1, Ordering::SeqCst);
+    });
+    let _ = producer.try_write(1).unwrap();
+    consumer.close();
+    let mut rounds = 0;
+    while producer.need_drain() && rounds < 1000 {
+        assert!(readable(&fd));
+        rounds += 1;
+    }
+    assert!(rounds < 10, "busy loop");
+}
+
+#[test]
+fn what_a_waker_throws_may_panic_as_it_is_dropped() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("payload");
+        }
+    }
+    let (mut producer, mut consumer) = channel(1);
+    producer.on_drain(|| std::panic::panic_any(Bomb));
+    let _ = producer.try_write(1).unwrap();
+    let r = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| consumer.try_read()));
+    assert!(matches!(r, Ok(Ok(1))), "item lost");
+}
+
+/// A Waker that panics as it is dropped.
+struct Touchy;
+impl Wake for Touchy {
+    fn wake(self: Arc<Self>) {}
+}
+impl Drop for Touchy {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            panic!("touchy")
+        }
+    }
+}
+
+#[test]
+fn a_waker_whose_drop_panics_holds_up_no_producer_that_goes() {
+    let (producer, mut consumer) = channel::<u8>(1);
+    let producer = Mutex::new(producer);
+    {
+        let mut p = producer.lock().unwrap();
+        let _ = p.try_write(1).unwrap();
+        let w = Waker::from(Arc::new(Touchy));
+        let r =
+            futures_util::Sink::<u8>::poll_ready(Pin::new(&mut *p), &mut Context::from_waker(&w));
+        assert!(r.is_pending());
+    }
+    let r = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(producer)));
+    assert_eq!(consumer.try_read(), Ok(1));
+    assert!(
+        matches!(
+            consumer.read_timeout(Duration::from_millis(100)),
+            Err(ReadTimeoutError::Abandoned)
+        ),
+        "the consumer never hears that the producer is gone"
+    );
+}
+
+#[test]
+fn a_waker_whose_drop_panics_holds_up_no_consumer_that_goes() {
+    let (mut producer, mut consumer) = channel::<u8>(1);
+    {
+        use futures_lite::StreamExt;
+        let w = Waker::from(Arc::new(Touchy));
+        assert!(consumer
+            .poll_next(&mut Context::from_waker(&w))
+            .is_pending());
+    }
+    let r = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(consumer)));
+    assert!(
+        producer.is_closed(),
+        "the producer never hears that the consumer is gone"
+    );
+    let _ = producer.try_write(1);
+}
+
+#[test]
+fn a_commit_of_nothing_that_says_stop_arms_the_descriptor() {
+    let (mut producer, mut consumer) = Builder::new()
+        .high_water_mark(1)
+        .low_water_mark(0)
+        .capacity(2)
+        .build::<u8>()
+        .unwrap();
+    let fd = producer.drain_fd().unwrap();
+    let calls = Arc::<AtomicUsize>::default();
+    let c = calls.clone();
+    producer.on_drain(move || {
+        c.fetch_add(1, Ordering::SeqCst);
+    });
+    let _ = producer.try_write(1).unwrap();
+    assert!(producer
+        .wait_drain_timeout(Duration::from_millis(5))
+        .is_err()); // disarmed
+    assert!(readable(&fd));
+    assert!(producer.try_reserve(1).unwrap().commit().is_backpressure());
+    let r = readable(&fd);
+    assert!(consumer.try_read().is_ok());
+    assert!(!r, "readable though told to stop: a busy loop");
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_callback_that_takes_the_place_of_a_task_wakes_it() {
+    use futures_lite::StreamExt;
+    let (mut producer, mut consumer) = channel(1);
+    let (b, w) = bell();
+    assert!(consumer
+        .poll_next(&mut Context::from_waker(&w))
+        .is_pending());
+    consumer.clear_on_ready();
+    let _ = producer.try_write(1).unwrap();
+    assert!(b.0.load(Ordering::SeqCst) > 0, "task not woken");
+}
