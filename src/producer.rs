@@ -140,6 +140,25 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         let weight = self.cursor.measure(&item);
         match self.write_below_mark(item, weight) {
             Ok(()) => Ok(Flow::Ready),
+            Err(item) => self.try_write_after_look(item, weight),
+        }
+    }
+
+    #[inline(never)]
+    fn try_write_after_look(&mut self, item: T, weight: usize) -> Result<Flow, TryWriteError<T>> {
+        let answer = self.write_after_look(item, weight);
+        if answer.is_err() {
+            self.listen_for_drain();
+        }
+        answer
+    }
+
+    /// As `try_write`, for an operation that waits otherwise.
+    #[cfg(feature = "async")]
+    pub(crate) fn write_at_once(&mut self, item: T) -> Result<Flow, TryWriteError<T>> {
+        let weight = self.cursor.measure(&item);
+        match self.write_below_mark(item, weight) {
+            Ok(()) => Ok(Flow::Ready),
             Err(item) => self.write_after_look(item, weight),
         }
     }
@@ -172,12 +191,15 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         self.cursor.look();
         let pushed = self.cursor.push(item, weight);
         self.publish_rest();
-        let answer = match pushed {
-            Ok(()) => Ok(Flow::judged(self.cursor.is_high(weight))),
+        match pushed {
+            Ok(()) => {
+                let flow = Flow::judged(self.cursor.is_high(weight));
+                self.listen_for_drain();
+                Ok(flow)
+            }
+            // Whether anybody listens for the room is the caller's business: it may wait itself.
             Err(item) => Err(TryWriteError::WouldBlock(item)),
-        };
-        self.listen_for_drain();
-        answer
+        }
     }
 
     /// If the producer has been told to stop, its listener hears of the drain.

@@ -360,7 +360,7 @@ impl<T, W: Weigh<T>> WriteAsync<'_, T, W> {
         let before = self.producer.sleeper.registration();
         let polled = self.producer.poll_when_drained(cx, |producer| {
             let item = self.item.take().expect("it comes back if it is refused");
-            match producer.try_write(item) {
+            match producer.write_at_once(item) {
                 Ok(_) => Some(Ok(())),
                 Err(TryWriteError::Closed(item)) => Some(Err(WriteError(item))),
                 Err(TryWriteError::WouldBlock(item)) => {

@@ -109,6 +109,39 @@ mod no_end_can_be_shared_or_cloned {
     assert_not_impl_any!(TryIter<'static, u8>: Sync, Clone);
 }
 
+#[cfg(all(feature = "eventfd", target_os = "linux"))]
+mod a_descriptor_goes_anywhere {
+    use super::*;
+    use highwater::{EventFd, EventFdError};
+    assert_impl_all!(EventFd: Send, Sync, Clone, Unpin, Debug);
+    assert_impl_all!(EventFdError: Error, Send, Sync, Unpin);
+}
+
+#[cfg(feature = "async")]
+mod a_future_is_what_its_end_is_and_never_pinned {
+    use super::*;
+    use highwater::{Closed, ReadAsync, SinkError, WaitDrain, WriteAsync};
+    assert_impl_all!(ReadAsync<'static, OnlySend>: Send, Unpin, Debug);
+    assert_impl_all!(WriteAsync<'static, OnlySend>: Send, Unpin, Debug);
+    assert_impl_all!(WaitDrain<'static, OnlySend>: Send, Unpin, Debug);
+    assert_impl_all!(Closed<'static, OnlySend>: Send, Unpin, Debug);
+    assert_impl_all!(ReadAsync<'static, PhantomPinned>: Unpin);
+    assert_impl_all!(WriteAsync<'static, PhantomPinned>: Unpin);
+    assert_impl_all!(WriteAsync<'static, Vec<u8>, Bytes>: Send);
+    assert_not_impl_any!(ReadAsync<'static, u8>: Sync, Clone);
+    assert_not_impl_any!(WriteAsync<'static, u8>: Sync, Clone);
+    assert_not_impl_any!(WaitDrain<'static, u8>: Sync, Clone);
+    assert_not_impl_any!(Closed<'static, u8>: Sync, Clone);
+    assert_not_impl_any!(ReadAsync<'static, Neither>: Send);
+    assert_not_impl_any!(WriteAsync<'static, Neither>: Send);
+    assert_not_impl_any!(WriteAsync<'static, Neither, LocalWeigh>: Send);
+    assert_not_impl_any!(WaitDrain<'static, Neither>: Send);
+    assert_not_impl_any!(Closed<'static, Neither>: Send);
+    assert_impl_all!(SinkError<OnlySend>: Error, Send, Unpin);
+    assert_not_impl_any!(SinkError<OnlySend>: Sync);
+    assert_not_impl_any!(SinkError<Neither>: Send, Sync);
+}
+
 mod a_monitor_goes_anywhere_and_a_finish_to_one_thread {
     use super::*;
     assert_impl_all!(Monitor: Send, Sync, Clone, Unpin, Debug);

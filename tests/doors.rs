@@ -282,7 +282,7 @@ fn a_waker_whose_drop_panics_holds_up_no_producer_that_goes() {
             futures_util::Sink::<u8>::poll_ready(Pin::new(&mut *p), &mut Context::from_waker(&w));
         assert!(r.is_pending());
     }
-    let r = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(producer)));
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(producer)));
     assert_eq!(consumer.try_read(), Ok(1));
     assert!(
         matches!(
@@ -303,7 +303,7 @@ fn a_waker_whose_drop_panics_holds_up_no_consumer_that_goes() {
             .poll_next(&mut Context::from_waker(&w))
             .is_pending());
     }
-    let r = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(consumer)));
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(consumer)));
     assert!(
         producer.is_closed(),
         "the producer never hears that the consumer is gone"

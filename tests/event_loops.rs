@@ -377,6 +377,75 @@ fn each_operation_that_tells_the_producer_to_stop_makes_it_unreadable_until_drai
     }
 }
 
+/// Begins waits and gives them up, until one has fallen asleep: then the descriptor is not armed any more.
+fn give_up_until_readable(fd: &EventFd, mut wait: impl FnMut(Duration) -> bool) {
+    while !is_readable(fd) {
+        assert!(!wait(Duration::from_millis(1)));
+    }
+}
+
+#[test]
+fn each_question_after_a_wait_that_gave_up_arms_the_descriptor_again() {
+    type Ask<E> = (&'static str, fn(&mut E));
+    let of_a_producer: [Ask<Producer<u8>>; 5] = [
+        ("need_drain", |end| assert!(end.need_drain())),
+        ("on_drain", |end| end.on_drain(|| ())),
+        ("clear_on_drain", |end| end.clear_on_drain()),
+        ("set_low_water_mark", |end| {
+            end.set_low_water_mark(1).unwrap();
+        }),
+        ("try_reserve", |end| assert!(end.try_reserve(1).is_err())),
+    ];
+    for (name, ask) in of_a_producer {
+        let (mut producer, mut consumer, fd) = stopped();
+        give_up_until_readable(&fd, |t| producer.wait_drain_timeout(t).is_ok());
+        ask(&mut producer);
+        assert!(!is_readable(&fd), "{name}");
+        assert_eq!(consumer.try_iter().count(), 2);
+        assert!(is_readable(&fd), "{name}");
+    }
+
+    let of_a_consumer: [Ask<Consumer<u8>>; 6] = [
+        ("try_read", |end| assert!(end.try_read().is_err())),
+        ("peek", |end| assert!(end.peek().is_none())),
+        ("try_chunk", |end| assert!(end.try_chunk(1).is_err())),
+        ("try_chunk_up_to", |end| {
+            assert!(end.try_chunk_up_to(1).is_err());
+        }),
+        ("on_ready", |end| end.on_ready(|| ())),
+        ("clear_on_ready", |end| end.clear_on_ready()),
+    ];
+    for (name, ask) in of_a_consumer {
+        let (mut producer, mut consumer, fd) = empty();
+        give_up_until_readable(&fd, |t| consumer.read_timeout(t).is_ok());
+        ask(&mut consumer);
+        assert!(!is_readable(&fd), "{name}");
+        producer.write(1).unwrap();
+        assert!(is_readable(&fd), "{name}");
+    }
+
+    let (mut producer, mut consumer) = channel(2, 0, 2);
+    producer.write(1).unwrap();
+    let mut finish = producer.end();
+    let fd = finish.finish_fd().unwrap();
+    give_up_until_readable(&fd, |t| finish.wait_timeout(t).is_ok());
+    assert_eq!(finish.try_wait(), Ok(false));
+    assert!(!is_readable(&fd));
+    consumer.try_read().unwrap();
+    assert!(is_readable(&fd));
+}
+
+#[test]
+fn a_callback_that_is_set_after_the_stop_hears_of_the_drain() {
+    let (mut producer, mut consumer) = channel(2, 0, 2);
+    producer.write_all(&[1, 2]).unwrap();
+    let calls = Calls::default();
+    producer.on_drain(calls.callback());
+    assert_eq!(calls.count(), 0);
+    assert_eq!(consumer.try_iter().count(), 2);
+    assert_eq!(calls.count(), 1);
+}
+
 #[test]
 fn a_write_above_the_mark_moves_the_drain_along() {
     let (mut producer, mut consumer) = channel(2, 1, 4);
@@ -393,6 +462,19 @@ fn a_write_above_the_mark_moves_the_drain_along() {
     }
     assert!(is_readable(&fd));
     assert_eq!(fd.acknowledge(), 1);
+}
+
+#[test]
+fn a_commit_of_nothing_that_says_stop_has_its_drain_as_any_other() {
+    let (mut producer, mut consumer) = channel(1, 0, 2);
+    let (fd, calls) = (producer.drain_fd().unwrap(), Calls::default());
+    producer.on_drain(calls.callback());
+    producer.write(1).unwrap();
+    give_up_until_readable(&fd, |t| producer.wait_drain_timeout(t).is_ok());
+    assert!(producer.try_reserve(1).unwrap().commit().is_backpressure());
+    assert!(!is_readable(&fd));
+    assert_eq!(consumer.try_read(), Ok(1));
+    assert_eq!((is_readable(&fd), calls.count()), (true, 1));
 }
 
 #[test]
@@ -419,6 +501,19 @@ fn a_batch_holds_back_its_signal_as_well_as_its_items() {
     assert!(is_readable(&ready) && !is_readable(&drain));
     assert_eq!(consumer.try_iter().count(), 2);
     assert!(is_readable(&drain));
+}
+
+#[test]
+fn a_batch_that_was_forgotten_is_published_when_a_mark_changes() {
+    let (mut producer, mut consumer) = channel(4, 0, 4);
+    let fd = producer.drain_fd().unwrap();
+    let mut batch = producer.batch();
+    while batch.try_write(1).unwrap() == Flow::Ready {}
+    std::mem::forget(batch);
+    producer.set_low_water_mark(1).unwrap();
+    assert!(!is_readable(&fd));
+    assert_eq!(consumer.try_iter().count(), 4);
+    assert!(is_readable(&fd));
 }
 
 #[test]
@@ -508,6 +603,79 @@ fn where_weight_counts_it_is_readable_at_the_low_mark_of_weight() {
         consumer.try_read().unwrap();
     }
     assert!(is_readable(&fd));
+}
+
+type Weight = fn(&usize) -> usize;
+
+/// Told to stop with weights of 5 and 5, by the second one or by one that was refused.
+fn stopped_by_weight(
+    high: usize,
+    low: usize,
+    refused: Option<usize>,
+) -> (
+    Producer<usize, Weight>,
+    Consumer<usize, Weight>,
+    EventFd,
+    Calls,
+) {
+    let (mut producer, consumer) = Builder::new()
+        .weigh_by((|weight| *weight) as Weight)
+        .high_water_mark(high)
+        .low_water_mark(low)
+        .limit(20)
+        .build()
+        .unwrap();
+    let (fd, calls) = (producer.drain_fd().unwrap(), Calls::default());
+    producer.on_drain(calls.callback());
+    let _ = producer.try_write(5).unwrap();
+    let _ = producer.try_write(5).unwrap();
+    if let Some(weight) = refused {
+        assert!(producer.try_write(weight).is_err());
+    }
+    assert!(!is_readable(&fd));
+    (producer, consumer, fd, calls)
+}
+
+#[test]
+fn a_drain_for_another_reason_than_a_read_makes_it_readable_and_calls_the_callback_once() {
+    // The mark is raised to the length.
+    let (mut producer, _consumer, fd, calls) = stopped_by_weight(10, 5, None);
+    producer.set_low_water_mark(10).unwrap();
+    assert_eq!((is_readable(&fd), calls.count()), (true, 1));
+    assert!(!producer.need_drain());
+    assert_eq!(calls.count(), 1);
+
+    // What was refused is out of the question, as a light item was accepted.
+    let (mut producer, _consumer, fd, calls) = stopped_by_weight(12, 11, Some(15));
+    assert_eq!(producer.try_write(1), Ok(Flow::Ready));
+    assert_eq!((is_readable(&fd), calls.count()), (true, 1));
+    assert!(!producer.need_drain());
+    assert_eq!(calls.count(), 1);
+
+    // In a batch, in which nobody is told.
+    let (mut producer, _consumer, fd, calls) = stopped_by_weight(13, 12, Some(15));
+    let mut batch = producer.batch();
+    for _ in 0..2 {
+        assert_eq!(batch.try_write(1), Ok(Flow::Ready));
+    }
+    assert_eq!((is_readable(&fd), calls.count()), (false, 0));
+    drop(batch);
+    assert_eq!((is_readable(&fd), calls.count()), (true, 1));
+    assert!(!producer.need_drain());
+    assert_eq!(calls.count(), 1);
+}
+
+#[test]
+fn a_reservation_that_gives_up_leaves_the_descriptor_readable_for_smaller_ones() {
+    for timeout in [Duration::ZERO, Duration::from_micros(50)] {
+        let (mut producer, _consumer) = channel(4, 1, 4);
+        let fd = producer.drain_fd().unwrap();
+        producer.write_all(&[1, 2]).unwrap();
+        assert!(producer.reserve_timeout(3, timeout).is_err());
+        assert!(is_readable(&fd));
+        assert!(!producer.need_drain());
+        assert!(producer.try_reserve(2).is_ok());
+    }
 }
 
 #[test]
@@ -789,6 +957,20 @@ fn a_callback_may_use_the_channel_through_a_monitor() {
 }
 
 #[test]
+fn a_write_that_waits_is_heard_by_the_callback_only_if_it_reaches_the_mark() {
+    let (mut producer, mut consumer) = channel(2, 0, 2);
+    let calls = Calls::default();
+    producer.on_drain(calls.callback());
+    producer.write(1).unwrap();
+    assert_eq!(consumer.try_iter().count(), 1);
+    assert_eq!(calls.count(), 0);
+    producer.write(2).unwrap();
+    producer.write(3).unwrap();
+    assert_eq!(consumer.try_iter().count(), 2);
+    assert_eq!(calls.count(), 1);
+}
+
+#[test]
 fn a_callback_hears_every_end_while_it_waits() {
     let calls = Calls::default();
     let (mut producer, consumer) = channel(2, 0, 2);
@@ -831,6 +1013,28 @@ fn a_callback_that_panics_takes_neither_the_item_nor_the_answer_with_it() {
     assert!(!producer.need_drain());
     drop(producer);
     assert_eq!(consumer.try_read(), Err(TryReadError::Abandoned));
+}
+
+#[test]
+fn a_callback_whose_panic_panics_again_takes_neither_the_item_nor_the_answer_with_it() {
+    struct Again(usize);
+
+    impl Drop for Again {
+        fn drop(&mut self) {
+            if self.0 > 0 {
+                std::panic::panic_any(Again(self.0 - 1));
+            }
+        }
+    }
+
+    for times in 0..3 {
+        let (mut producer, mut consumer) = channel(1, 0, 1);
+        producer.on_drain(move || std::panic::panic_any(Again(times)));
+        assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
+        assert_eq!(consumer.try_read(), Ok(1));
+        assert_eq!(producer.try_write(2), Ok(Flow::Backpressure));
+        assert_eq!(consumer.try_read(), Ok(2));
+    }
 }
 
 // ---- Doors by turns ---------------------------------------------------------------------------
@@ -880,7 +1084,7 @@ mod tasks {
     use super::*;
     use std::{
         future::Future,
-        task::{Context, Wake, Waker},
+        task::{Context, Poll, Wake, Waker},
     };
     use tokio_test::task::spawn;
 
@@ -932,6 +1136,77 @@ mod tasks {
         assert!(!is_readable(&fd));
         producer.write(5).unwrap();
         assert!(is_readable(&fd));
+    }
+
+    #[test]
+    fn a_future_that_only_gave_way_takes_no_listener_with_it() {
+        let (mut producer, mut consumer, fd) = empty();
+        let calls = Calls::default();
+        consumer.on_ready(calls.callback());
+        for item in 0..128 {
+            producer.write(item).unwrap();
+            assert_eq!(spawn(consumer.read_async()).poll(), Poll::Ready(Ok(item)));
+        }
+        assert!(consumer.try_read().is_err());
+        let before = calls.count();
+        let mut read = spawn(consumer.read_async());
+        assert!(read.poll().is_pending() && read.is_woken());
+        drop(read);
+        assert!(!is_readable(&fd));
+        producer.write(1).unwrap();
+        assert!(is_readable(&fd));
+        assert_eq!(calls.count(), before + 1);
+    }
+
+    #[test]
+    fn a_future_that_looks_a_second_time_takes_no_listener_with_it() {
+        let (mut producer, mut consumer, fd) = empty();
+        let mut second_looks = 0;
+        for item in 0..100 {
+            assert!(consumer.try_read().is_err());
+            let mut read = spawn(consumer.read_async());
+            assert!(read.poll().is_pending());
+            second_looks += usize::from(read.is_woken());
+            drop(read);
+            producer.write(item).unwrap();
+            assert!(is_readable(&fd));
+            assert_eq!(consumer.try_read(), Ok(item));
+        }
+        assert!(second_looks > 0);
+    }
+
+    #[test]
+    fn a_task_that_waits_leaves_its_own_waker_at_the_gate_and_no_listener() {
+        let (mut producer, _consumer, fd) = stopped();
+        let monitor = producer.monitor();
+        assert!(spawn(producer.ready()).poll().is_pending());
+        let before = monitor.stats().producer_parks;
+        assert!(spawn(producer.ready()).poll().is_pending());
+        assert!(spawn(producer.write_async(3)).poll().is_pending());
+        assert_eq!(monitor.stats().producer_parks, before + 2);
+        assert!(is_readable(&fd));
+
+        let (mut producer, _consumer) = channel(4, 4, 4);
+        let fd = producer.drain_fd().unwrap();
+        producer.write_all(&[0; 4]).unwrap();
+        let monitor = producer.monitor();
+        let before = monitor.stats().producer_parks;
+        // Refused, and not told to stop before.
+        assert!(spawn(producer.write_async(5)).poll().is_pending());
+        assert_eq!(monitor.stats().producer_parks, before + 1);
+        assert!(is_readable(&fd));
+
+        let (_producer, mut consumer) = highwater::bytes(8);
+        let fd = consumer.get_mut().ready_fd().unwrap();
+        let monitor = consumer.get_ref().monitor();
+        for waits in 1..3 {
+            let before = monitor.stats().consumer_parks;
+            let mut one = [0];
+            let mut read = futures_lite::AsyncReadExt::read(&mut consumer, &mut one);
+            assert!(spawn(&mut read).poll().is_pending());
+            assert_eq!(monitor.stats().consumer_parks, before + 1, "{waits}");
+            assert!(is_readable(&fd));
+        }
     }
 
     struct Panics;
@@ -1313,14 +1588,12 @@ fn where_membarrier_is_refused_from_the_start_a_descriptor_is_asked_again_until_
             sandbox::refuse_membarrier();
             let (mut producer, mut consumer) = channel(2, 0, 2);
             let (drain, ready) = (producer.drain_fd().unwrap(), consumer.ready_fd().unwrap());
-            // Nobody is sure to notify it: it becomes readable by itself, at ever longer intervals.
-            let (mut rounds, begin) = (0, Instant::now());
-            while begin.elapsed() < Duration::from_millis(300) {
-                common::eventually("it is asked again", || is_readable(&ready));
+            // Nobody is sure to notify it: it has to look by itself, again and again.
+            for _ in 0..3 {
+                wait_readable(&ready);
                 assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
-                rounds += 1;
             }
-            assert!(rounds < 20, "{rounds} rounds for nothing");
+            assert_eq!(ready.acknowledge(), 0, "nobody has notified it");
             producer.write_all(&[1, 2]).unwrap(); // sees the wish, and confirms it
             assert_eq!(consumer.try_iter().count(), 2);
             assert!(!is_readable(&ready));
@@ -1330,6 +1603,77 @@ fn where_membarrier_is_refused_from_the_start_a_descriptor_is_asked_again_until_
             assert_eq!(barrier::mode(), barrier::Mode::Fence);
             // A channel that is made now uses fences from the start.
             assert!(!is_readable(&empty().2));
+        },
+    );
+}
+
+#[test]
+fn where_fences_are_chosen_late_an_end_that_idles_in_any_door_is_woken_now_and_then() {
+    process::alone(
+        "where_fences_are_chosen_late_an_end_that_idles_in_any_door_is_woken_now_and_then",
+        || {
+            common::deadline(|| {
+                const IDLE: Duration = Duration::from_millis(300);
+                /// It takes 9 to get there by doubling.
+                const MOST: usize = 20;
+
+                let mut channels: Vec<_> = (0..4).map(|_| channel(2, 0, 2)).collect();
+                barrier::use_fences().unwrap();
+                let (mut lasting, mut idling) = channels.pop().unwrap();
+                let ready = idling.ready_fd().unwrap();
+                let begin = Instant::now();
+                let mut rounds = 0;
+                while begin.elapsed() < IDLE {
+                    wait_readable(&ready);
+                    assert!(idling.try_read().is_err());
+                    rounds += 1;
+                }
+                assert!((2..=MOST).contains(&rounds), "{rounds}");
+                // The other end hears of it in its first operation, and then each wait is a wait.
+                lasting.write(1).unwrap();
+                assert_eq!(idling.try_read(), Ok(1));
+                assert!(idling.try_read().is_err());
+                ready.acknowledge();
+                lasting.write(2).unwrap();
+                assert_eq!((is_readable(&ready), ready.acknowledge()), (true, 1));
+
+                // A callback, whose end asks each time.
+                let (mut producer, mut consumer) = channels.pop().unwrap();
+                let (heard, threads) = mpsc::channel();
+                producer.write_all(&[1, 2]).unwrap();
+                producer.on_drain(move || heard.send(thread::current().id()).unwrap());
+                let begin = Instant::now();
+                let mut calls = 0;
+                while begin.elapsed() < IDLE {
+                    assert_ne!(threads.recv().unwrap(), thread::current().id());
+                    calls += 1;
+                    for _ in 0..100 {
+                        assert!(producer.need_drain());
+                    }
+                }
+                assert!((2..=MOST).contains(&calls), "{calls}");
+                producer.clear_on_drain();
+                assert_eq!(consumer.try_iter().count(), 2);
+
+                #[cfg(feature = "async")]
+                {
+                    let (mut producer, mut consumer) = channels.pop().unwrap();
+                    let reader = thread::spawn(move || {
+                        let mut polls = 0;
+                        let mut read = Box::pin(consumer.read_async());
+                        let item = block_on(futures_lite::future::poll_fn(|cx| {
+                            polls += 1;
+                            std::future::Future::poll(read.as_mut(), cx)
+                        }));
+                        assert_eq!(item, Ok(1));
+                        polls
+                    });
+                    thread::sleep(IDLE); // the time is the test, and no wait
+                    producer.write(1).unwrap();
+                    let polls = reader.join().unwrap();
+                    assert!((2..=MOST).contains(&polls), "{polls}");
+                }
+            })
         },
     );
 }

@@ -22,10 +22,11 @@ use std::{
 
 /// Where nothing goes that finds room or is there: to someone who sleeps or listens, or to an end. Of a
 /// name the last words are enough.
-const SLOW: [&str; 8] = [
+const SLOW: [&str; 9] = [
     "wait::Gate::full_barrier",
     "wait::Gate::ring",
     "wait::Gate::listen",
+    "wait::Gate::relieve",
     "wait::Sleeper::notify_listener",
     "::take_note",
     "::listen_and_look",

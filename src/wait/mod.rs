@@ -456,6 +456,8 @@ impl Gate {
 
     /// For the owner, when there is nothing to wait for any more, but nobody rings for that: a listener that is
     /// armed hears of it. Returns whether it was.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn relieve(&self, sleeper: &Sleeper) -> bool {
         let was_armed = sleeper.armed_for.get().is_some();
         if was_armed && self.disarm(sleeper) {
