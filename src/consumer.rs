@@ -62,6 +62,15 @@ use {
 /// assert_eq!(result, Err(highwater::ReadError::Abandoned));
 /// # writer.join().unwrap();
 /// ```
+///
+/// To share it does not compile:
+///
+/// ```compile_fail,E0277
+/// let (_producer, consumer) = highwater::channel::<u8>(1);
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| consumer.len());
+/// });
+/// ```
 pub struct Consumer<T, W = Items> {
     pub(crate) cursor: ReadCursor<T, W>,
     pub(crate) shared: Arc<Shared>,

@@ -87,6 +87,15 @@ impl Flow {
 /// assert_eq!(producer.len(), 8);
 /// # consumer.try_read().unwrap();
 /// ```
+///
+/// To share it does not compile:
+///
+/// ```compile_fail,E0277
+/// let (producer, _consumer) = highwater::channel::<u8>(1);
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| producer.len());
+/// });
+/// ```
 pub struct Producer<T, W = Items> {
     pub(crate) cursor: WriteCursor<T, W>,
     pub(crate) shared: Arc<Shared>,

@@ -23,8 +23,6 @@ fn misuse_does_not_compile_and_the_message_says_why() {
         "peeked_item_outlives_its_slot",
         "producer_of_items_that_live_shorter",
         "rc_to_another_thread",
-        "shared_consumer",
-        "shared_producer",
         "use_after_end",
         "weighed_otherwise",
     ] {
