@@ -76,7 +76,7 @@ pub struct Consumer<T, W = Items> {
     pub(crate) shared: Arc<Shared>,
     pub(crate) pace: Pace,
     #[cfg(feature = "std")]
-    pub(crate) sleeper: Sleeper,
+    pub(crate) sleeper: Box<Sleeper>,
     /// As a `Stream` it has given its last item.
     #[cfg(feature = "async")]
     pub(crate) stream_is_done: bool,
@@ -92,7 +92,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
             cursor,
             pace,
             #[cfg(feature = "std")]
-            sleeper: Sleeper::new(&shared.readable),
+            sleeper: Box::new(Sleeper::new(&shared.readable)),
             shared,
             #[cfg(feature = "async")]
             stream_is_done: false,

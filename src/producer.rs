@@ -100,7 +100,7 @@ pub struct Producer<T, W = Items> {
     pub(crate) cursor: WriteCursor<T, W>,
     pub(crate) shared: Arc<Shared>,
     #[cfg(feature = "std")]
-    pub(crate) sleeper: Sleeper,
+    pub(crate) sleeper: Box<Sleeper>,
     /// What was published last. (A load of the published one would be as good, but hides the store
     /// after it from the search of a model.)
     state: Cell<ProducerState>,
@@ -111,7 +111,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         Self {
             cursor,
             #[cfg(feature = "std")]
-            sleeper: Sleeper::new(&shared.writable),
+            sleeper: Box::new(Sleeper::new(&shared.writable)),
             shared,
             state: Cell::new(ProducerState::Open),
         }
@@ -353,7 +353,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
             last: self.cursor.index(),
             is_cancelled: state == ProducerState::Told,
             #[cfg(feature = "std")]
-            sleeper: Sleeper::new(&self.shared.writable),
+            sleeper: Box::new(Sleeper::new(&self.shared.writable)),
             not_sync: PhantomData,
         };
         self.go_on_to(state);
@@ -845,7 +845,7 @@ pub struct Finish {
     /// The consumer had gone before the end.
     is_cancelled: bool,
     #[cfg(feature = "std")]
-    pub(crate) sleeper: Sleeper,
+    pub(crate) sleeper: Box<Sleeper>,
     /// Not Sync: one reader at a time for the consumer's reason.
     not_sync: PhantomData<Cell<()>>,
 }
