@@ -407,6 +407,8 @@ impl<T: Item, W: Weigh<T>> Bench<T, W> {
                 assert_eq!(self.producer.set_high_water_mark(high).is_ok(), is_legal);
                 if is_legal {
                     self.model.high = high;
+                    // An operation like any other: it publishes what a forgotten batch held back.
+                    self.model.held_back = 0;
                 }
             }
             Op::SetLow(low) => {
@@ -414,6 +416,7 @@ impl<T: Item, W: Weigh<T>> Bench<T, W> {
                 assert_eq!(self.producer.set_low_water_mark(low).is_ok(), is_legal);
                 if is_legal {
                     self.model.low = Some(low);
+                    self.model.held_back = 0;
                 }
             }
             _ => unreachable!(),
