@@ -790,8 +790,6 @@ impl<T, W: Weigh<T>> Producer<T, W> {
 
 impl<T, W> Drop for Producer<T, W> {
     fn drop(&mut self) {
-        #[cfg(feature = "std")]
-        self.shared.writable.forget_waker();
         if self.state.get() == ProducerState::Open {
             self.go_on_to(if self.shared.is_refusing() {
                 ProducerState::Told
@@ -799,8 +797,8 @@ impl<T, W> Drop for Producer<T, W> {
                 ProducerState::Abandoned
             });
         }
-        // Of a task that has polled it. The consumer knows by now, should the drop of the Waker panic.
-        #[cfg(feature = "async")]
+        // Of a task that has polled it, or of its listener.
+        #[cfg(feature = "std")]
         self.shared.writable.forget_waker();
         if self.shared.is_gone() {
             self.cursor.sweep();
@@ -956,7 +954,7 @@ impl Finish {
 #[cfg(feature = "std")]
 impl Drop for Finish {
     fn drop(&mut self) {
-        // Of a task that has polled it.
+        // As of a producer.
         self.shared.writable.forget_waker();
     }
 }

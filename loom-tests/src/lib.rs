@@ -1,5 +1,6 @@
 //! What the models share: the explorer with its guard against blindness, and items that are counted.
 
+use highwater::{Builder, Consumer, Producer};
 use loom::thread;
 use std::sync::{
     atomic::{AtomicUsize, Ordering},
@@ -53,6 +54,25 @@ fn explore(at_least: usize, bound: Option<usize>, body: impl Fn() + Sync + Send 
         executions >= at_least,
         "blind: {executions} executions, at least {at_least} were expected"
     );
+}
+
+/// Explores `body` with either pair of barriers.
+#[track_caller]
+pub fn in_both_modes(at_least: usize, body: impl Fn(Builder) + Copy + Sync + Send + 'static) {
+    for full_fences in [false, true] {
+        model(at_least, move || {
+            body(Builder::new().full_fences(full_fences))
+        });
+    }
+}
+
+/// Ends whose producer has drained when all was read, as in Node.
+pub fn drained_ends(builder: Builder, high: usize) -> (Producer<usize>, Consumer<usize>) {
+    builder
+        .high_water_mark(high)
+        .low_water_mark(0)
+        .build()
+        .unwrap()
 }
 
 /// Counts what is alive. Not loom's: it takes no part in the model.

@@ -2,7 +2,7 @@
 
 use highwater::{Builder, Consumer, EventFd, Flow, Producer, ReadError, TryReadError};
 use loom::thread;
-use loom_tests::model;
+use loom_tests::{drained_ends as ends, in_both_modes, model};
 use std::{
     future::Future,
     pin::Pin,
@@ -12,22 +12,6 @@ use std::{
     },
     task::{Context, Wake, Waker},
 };
-
-fn in_both_modes(at_least: usize, body: impl Fn(Builder) + Copy + Sync + Send + 'static) {
-    for full_fences in [false, true] {
-        model(at_least, move || {
-            body(Builder::new().full_fences(full_fences))
-        });
-    }
-}
-
-fn ends(builder: Builder, high: usize) -> (Producer<usize>, Consumer<usize>) {
-    builder
-        .high_water_mark(high)
-        .low_water_mark(0)
-        .build()
-        .unwrap()
-}
 
 /// What an event loop does.
 fn read_in_loop(consumer: &mut Consumer<usize>, fd: &EventFd) -> Result<usize, TryReadError> {

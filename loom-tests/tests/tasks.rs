@@ -1,8 +1,8 @@
 //! Tasks: what registers a `Waker` races what wakes it.
 
-use highwater::{Builder, Consumer, Producer, ReadError};
+use highwater::{Builder, ReadError};
 use loom::{future::block_on, thread};
-use loom_tests::{exhaustive_model, model};
+use loom_tests::{drained_ends as ends, exhaustive_model, in_both_modes, model};
 use std::{
     future::Future,
     pin::Pin,
@@ -12,22 +12,6 @@ use std::{
     },
     task::{Context, Poll, Wake, Waker},
 };
-
-fn in_both_modes(at_least: usize, body: impl Fn(Builder) + Copy + Sync + Send + 'static) {
-    for full_fences in [false, true] {
-        model(at_least, move || {
-            body(Builder::new().full_fences(full_fences))
-        });
-    }
-}
-
-fn ends(builder: Builder, high: usize) -> (Producer<usize>, Consumer<usize>) {
-    builder
-        .high_water_mark(high)
-        .low_water_mark(0)
-        .build()
-        .unwrap()
-}
 
 /// Counts its wake-ups; takes no part in the model.
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! The two cursors: each keeps its own index, remembers what it last saw of the other side's, and
+//! The two cursors: each moves its own index, remembers what it last saw of the other side's, and
 //! publishes.
 //!
 //! A cursor is safe to use because there is exactly one of each for a ring, they move one item at

@@ -10,7 +10,8 @@
 //! The indices count items from 0 and wrap with the integer; a mask makes slots of them.
 //! **Invariant**: `tail - head <= capacity <= storage`; the slots from `head` up to `tail` hold items,
 //! which belong to the consumer; all others are uninitialised and belong to the producer. Each end
-//! keeps its own index in its cursor; the atomic is only the published copy.
+//! alone writes its own index, and reads it back for nothing (`sync::OwnIndex`); what a batch or a chunk has moved
+//! it ahead by, and not published yet, is in its cursor.
 //!
 //! | word | written by | read by | orderings | handed over |
 //! |---|---|---|---|---|

@@ -29,10 +29,13 @@
 //! | `notes` | the gate's owner | the other side, before each operation | Release / Relaxed, then Acquire | whatever the owner did before |
 //! | `fences_seen` | waker | sleeper | Relaxed, behind and before a fence | that all later publications are fenced, and the earlier ones visible |
 //!
+//! A thread, a task and a listener (`listener.rs`: a descriptor, a callback) leave different Wakers and run the
+//! same protocol: [`Gate::wait_until`], [`Gate::poll_until`], [`Gate::listen`]. The slot holds one, the last. Before it
+//! comes to that a thread and a task spin (`spin.rs`), and a task may look once more in its next turn (`turn.rs`).
+//!
 //! Without `membarrier` the owner notes [`FENCED`], and the other side uses a full fence from the
 //! moment it sees that. Until it has confirmed so (`fences_seen`), a sleeper does not rely on being
 //! woken: it looks again by itself now and then. That happens once in a gate's life, if at all.
-
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "std")]
