@@ -104,9 +104,23 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     pub fn try_write(&mut self, item: T) -> Result<Flow, TryWriteError<T>> {
         let producer = &mut *self.producer;
         let weight = producer.cursor.measure(&item);
+        match producer.hold_back_below_mark(item, weight) {
+            Ok(()) => Ok(Flow::Ready),
+            Err(item) => self.try_write_after_look(item, weight),
+        }
+    }
+
+    #[inline(never)]
+    fn try_write_after_look(&mut self, item: T, weight: usize) -> Result<Flow, TryWriteError<T>> {
+        let producer = &mut *self.producer;
         if producer.may_be_closed() && producer.is_closed() {
             return Err(TryWriteError::Closed(item));
         }
+        // The note may have been no more than the wish for fences.
+        let item = match producer.cursor.hold_back_below_mark(item, weight) {
+            Ok(()) => return Ok(Flow::Ready),
+            Err(item) => item,
+        };
         if !producer.cursor.stays_below_mark(weight) {
             producer.cursor.look();
         }
@@ -127,6 +141,16 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     #[cfg(feature = "std")]
     #[inline]
     pub fn write(&mut self, item: T) -> Result<(), WriteError<T>> {
+        let weight = self.producer.cursor.measure(&item);
+        match self.producer.hold_back_below_mark(item, weight) {
+            Ok(()) => Ok(()),
+            Err(item) => self.write_when_drained(item),
+        }
+    }
+
+    #[cfg(feature = "std")]
+    #[inline(never)]
+    fn write_when_drained(&mut self, item: T) -> Result<(), WriteError<T>> {
         let mut waiting = Some(item);
         while let Some(item) = waiting.take() {
             let item = if self.producer.cursor.need_drain() {

@@ -81,12 +81,7 @@ impl<T> WriteChunk<'_, T> {
     /// If the iterator panics what it gave so far is in the chunk, which is dropped or committed as
     /// you like.
     pub fn fill(&mut self, items: impl IntoIterator<Item = T>) -> usize {
-        let before = self.len();
-        for item in items.into_iter().take(self.capacity() - before) {
-            // There is room for as many as are taken.
-            drop(self.region.push(item));
-        }
-        self.len() - before
+        self.region.extend(items)
     }
 
     /// Puts in what `make` returns until the chunk is full.
@@ -563,7 +558,8 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         Ok(self.chunk_of(items))
     }
 
-    fn chunk_of(&mut self, items: usize) -> ReadChunk<'_, T, W> {
+    #[inline]
+    pub(crate) fn chunk_of(&mut self, items: usize) -> ReadChunk<'_, T, W> {
         ReadChunk {
             region: ReadRegion::new(&mut self.cursor, items),
             shared: &self.shared,

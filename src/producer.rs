@@ -183,6 +183,15 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         Ok(())
     }
 
+    /// The same for a batch.
+    #[inline(always)]
+    pub(crate) fn hold_back_below_mark(&mut self, item: T, weight: usize) -> Result<(), T> {
+        if !self.shared.readable.is_quiet() {
+            return Err(item);
+        }
+        self.cursor.hold_back_below_mark(item, weight)
+    }
+
     #[inline(never)]
     fn write_after_look(&mut self, item: T, weight: usize) -> Result<Flow, TryWriteError<T>> {
         if self.is_closed() {

@@ -34,52 +34,6 @@ pub(crate) fn light_barrier() {
     core::sync::atomic::compiler_fence(Ordering::SeqCst);
 }
 
-/// An index as the side knows it that alone writes it.
-///
-/// What it has published is all there is to know, so that no copy costs a store for each item. But a model
-/// remembers only the last access to a word: if its writer read it back before each store, it would miss the
-/// store's race with the other side's reads. There it is kept apart.
-#[derive(Debug)]
-pub(crate) struct OwnIndex {
-    #[cfg(all(loom, feature = "loom"))]
-    value: core::cell::Cell<usize>,
-}
-
-#[cfg(not(all(loom, feature = "loom")))]
-impl OwnIndex {
-    pub(crate) fn new(_value: usize) -> Self {
-        Self {}
-    }
-
-    #[inline(always)]
-    pub(crate) fn get(&self, published: &AtomicUsize) -> usize {
-        published.load(Ordering::Relaxed) // Relaxed: only this side writes it.
-    }
-
-    #[inline(always)]
-    pub(crate) fn set(&self, published: &AtomicUsize, value: usize, ordering: Ordering) {
-        published.store(value, ordering);
-    }
-}
-
-#[cfg(all(loom, feature = "loom"))]
-impl OwnIndex {
-    pub(crate) fn new(value: usize) -> Self {
-        Self {
-            value: core::cell::Cell::new(value),
-        }
-    }
-
-    pub(crate) fn get(&self, _published: &AtomicUsize) -> usize {
-        self.value.get()
-    }
-
-    pub(crate) fn set(&self, published: &AtomicUsize, value: usize, ordering: Ordering) {
-        self.value.set(value);
-        published.store(value, ordering);
-    }
-}
-
 /// A statistic with one writer, read by anyone.
 ///
 /// No decision hangs on it, so it is never loom's: a model need not branch on it. Release and

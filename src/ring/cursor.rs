@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{BuildError, MarkError},
-    sync::{Arc, Ordering, OwnIndex},
+    sync::{Arc, Ordering},
     weigh::{Items, Weigh},
 };
 use core::{cell::Cell, marker::PhantomData};
@@ -39,9 +39,10 @@ pub(crate) fn ring<T, W: Weigh<T>>(
         accounting: accounting.clone(),
     });
     let mut write = WriteCursor {
-        published: OwnIndex::new(start),
+        published: Cell::new(start),
         limit: start,
         room: 0,
+        limit_of_batch: start,
         written: start,
         head_seen: start,
         consumed_seen: start,
@@ -56,7 +57,7 @@ pub(crate) fn ring<T, W: Weigh<T>>(
     };
     write.set_limit();
     let read = ReadCursor {
-        published: OwnIndex::new(start),
+        published: start,
         tail_seen: start,
         consumed: start,
         unpublished: 0,
@@ -159,13 +160,15 @@ fn is_before(index: usize, other: usize) -> bool {
 
 /// The producer's place in the ring.
 pub(crate) struct WriteCursor<T, W> {
-    /// How far the consumer may read.
-    published: OwnIndex,
+    /// How far the consumer may read: our copy of `tail`. A Cell, as a mere question may publish.
+    published: Cell<usize>,
     /// Before this items can be written without a look at the other side: the nearest of *full as
     /// last seen*, *high mark as last seen* and, while told to stop or a batch is open, what is published.
     limit: usize,
-    /// The same in weight: what is lighter than this leaves the length below the high mark.
+    /// Up to the limit, what is lighter than this leaves the length below the high mark.
     room: usize,
+    /// `limit` for what a batch holds back, which is no reason for itself to stop.
+    limit_of_batch: usize,
     /// The weight of all items written; unused where items are counted.
     written: usize,
     /// Copies of the consumer's numbers; may lag, and then only say *full* too early.
@@ -214,6 +217,21 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         let now = tail.wrapping_add(1);
         self.publish_tail(now);
         Ok(now)
+    }
+
+    /// As `push_below_mark`, but leaves the item unpublished: for a batch.
+    #[inline(always)]
+    pub(crate) fn hold_back_below_mark(&mut self, item: T, weight: usize) -> Result<(), T> {
+        let index = self.index();
+        let is_light = W::COUNTS_ITEMS.get() || weight < self.room;
+        if !is_before(index, self.limit_of_batch) || !is_light {
+            return Err(item);
+        }
+        self.put(index, item, weight);
+        self.unpublished.set(self.unpublished.get() + 1);
+        // Nothing may overtake it.
+        self.limit = self.published();
+        Ok(())
     }
 
     /// Writes an item if the channel, as last seen, takes it at all; if not, the producer is told to
@@ -290,11 +308,10 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     }
 
     fn set_limit(&mut self) {
-        if self.level.need_drain() || self.unpublished.get() > 0 || self.is_closed {
-            // Told to stop: a drain is looked for before each write, so that none is missed. And while
-            // items wait to be published, nothing may overtake them on the fast path.
+        if self.level.need_drain() || self.is_closed {
+            // Told to stop: a drain is looked for before each write, so that none is missed.
+            self.limit_of_batch = self.index();
             self.limit = self.published();
-            self.room = 0;
             return;
         }
         let stop_at = self.level.marks().stop_at();
@@ -308,7 +325,12 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         };
         // If there is more than that already (a mark was lowered), the limit is here and now.
         let free = slots.saturating_sub(self.slots_seen());
-        self.limit = self.index().wrapping_add(free);
+        self.limit_of_batch = self.index().wrapping_add(free);
+        self.limit = if self.unpublished.get() == 0 {
+            self.limit_of_batch
+        } else {
+            self.published() // Nothing may overtake what waits to be published.
+        };
     }
 
     /// The judgement on the write of an item of this weight that did not surely stay below the mark:
@@ -530,15 +552,15 @@ impl<T, W> WriteCursor<T, W> {
     /// How far the consumer may read.
     #[inline(always)]
     pub(super) fn published(&self) -> usize {
-        self.published.get(&self.accounting.write.tail)
+        self.published.get()
     }
 
     #[inline(always)]
     fn publish_tail(&self, tail: usize) {
         // Release: pairs with the Acquire loads of `tail` in ReadCursor::look and Accounting; the item
         // is in its slot.
-        self.published
-            .set(&self.accounting.write.tail, tail, Ordering::Release);
+        self.published.set(tail);
+        self.accounting.write.tail.store(tail, Ordering::Release);
     }
 
     fn publish_written(&self) {
@@ -587,8 +609,8 @@ impl<T, W> WriteCursor<T, W> {
 
 /// The consumer's place in the ring.
 pub(crate) struct ReadCursor<T, W> {
-    /// Up to where the slots are given back.
-    published: OwnIndex,
+    /// Up to where the slots are given back: our copy of `head`.
+    published: usize,
     /// Copy of `tail`; may lag, and then only says *empty* too early.
     tail_seen: usize,
     /// The weight of all items read; unused where items are counted.
@@ -682,15 +704,15 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
 impl<T, W> ReadCursor<T, W> {
     #[inline(always)]
     fn published(&self) -> usize {
-        self.published.get(&self.accounting.read.head)
+        self.published
     }
 
     #[inline(always)]
-    fn publish_head(&self, head: usize) {
+    fn publish_head(&mut self, head: usize) {
         // Release: pairs with the Acquire loads of `head` in WriteCursor::head and in Accounting;
         // the slot is free.
-        self.published
-            .set(&self.accounting.read.head, head, Ordering::Release);
+        self.published = head;
+        self.accounting.read.head.store(head, Ordering::Release);
     }
 
     fn publish_consumed(&self) {

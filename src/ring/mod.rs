@@ -10,8 +10,11 @@
 //! The indices count items from 0 and wrap with the integer; a mask makes slots of them.
 //! **Invariant**: `tail - head <= capacity <= storage`; the slots from `head` up to `tail` hold items,
 //! which belong to the consumer; all others are uninitialised and belong to the producer. Each end
-//! alone writes its own index, and reads it back for nothing (`sync::OwnIndex`); what a batch or a chunk has moved
-//! it ahead by, and not published yet, is in its cursor.
+//! alone writes its own index, and keeps a copy of it in its cursor: to read the published word back would save the
+//! copy's store, but when the other side has just looked at that word, its cache line is not here any more, or not
+//! for this side alone, and would be fetched twice, to be read and to be written. (Nor would a model see the race of
+//! a store with the other side's reads, if a load of the same thread came between.) What a batch or a chunk has
+//! moved an index ahead by, and not published yet, is in the cursor, too.
 //!
 //! | word | written by | read by | orderings | handed over |
 //! |---|---|---|---|---|

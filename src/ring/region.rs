@@ -64,23 +64,46 @@ impl<'a, T> WriteRegion<'a, T> {
         Ok(())
     }
 
+    /// Puts items into the next slots, as many as there are slots, and takes no more from the iterator; returns
+    /// how many. If that panics, those that came before are there.
+    pub(crate) fn extend(&mut self, items: impl IntoIterator<Item = T>) -> usize {
+        /// Counts, whatever panics, the slots that hold items by now.
+        struct Filled<'a>(&'a mut usize, usize);
+
+        impl Drop for Filled<'_> {
+            fn drop(&mut self) {
+                *self.0 += self.1;
+            }
+        }
+
+        let (next, left) = (self.next(), self.slots - self.filled);
+        // SAFETY: as in `free`.
+        let (first, second) = unsafe { self.cursor.slots_of_ring().uninit(next, left) };
+        let mut filled = Filled(&mut self.filled, 0);
+        let mut items = items.into_iter();
+        for half in [first, second] {
+            for (slot, item) in half.iter_mut().zip(&mut items) {
+                slot.write(item);
+                filled.1 += 1;
+            }
+        }
+        filled.1
+    }
+
     /// Copies items into the next slots, as many as there are slots; returns how many.
     #[inline]
     pub(crate) fn extend_from_slice(&mut self, items: &[T]) -> usize
     where
         T: Copy,
     {
-        let (first, second) = self.free();
-        let count = items.len().min(first.len() + second.len());
-        let (to_first, to_second) = items[..count].split_at(first.len().min(count));
-        for (slot, item) in first.iter_mut().zip(to_first) {
-            slot.write(*item);
+        let count = items.len().min(self.slots - self.filled);
+        // SAFETY: as in `free`; and then the first `count` slots have just been written.
+        unsafe {
+            self.cursor
+                .slots_of_ring()
+                .copy_from_slice(self.next(), &items[..count]);
+            self.assume_filled(count);
         }
-        for (slot, item) in second.iter_mut().zip(to_second) {
-            slot.write(*item);
-        }
-        // SAFETY: the first `count` slots have just been written.
-        unsafe { self.assume_filled(count) };
         count
     }
 
