@@ -18,6 +18,11 @@ use std::{
     io::{self, BufRead, ErrorKind, IoSlice, IoSliceMut, Read, Write},
 };
 
+/// Bytes go many at a time. Two tasks that take turns on one thread, with the bytes in its cache, move more of them
+/// than two that copy from one processor's cache to the other's: so the one that waits lets its thread go.
+#[cfg(feature = "async")]
+const SPIN_IN_TASKS: bool = false;
+
 /// Makes a byte stream between two threads, which says stop at `high_water_mark` bytes and goes on at
 /// half of that: as a pipe of the operating system, without the system calls.
 ///
@@ -101,7 +106,9 @@ impl ByteProducer {
     }
 
     /// Turns it back into the end of a channel.
-    pub fn into_inner(self) -> Producer<u8> {
+    pub fn into_inner(#[allow(unused_mut)] mut self) -> Producer<u8> {
+        #[cfg(feature = "async")]
+        self.items.sleeper.spin_in_tasks(true);
         self.items
     }
 
@@ -156,7 +163,9 @@ impl ByteProducer {
 }
 
 impl From<Producer<u8>> for ByteProducer {
-    fn from(items: Producer<u8>) -> Self {
+    fn from(#[allow(unused_mut)] mut items: Producer<u8>) -> Self {
+        #[cfg(feature = "async")]
+        items.sleeper.spin_in_tasks(SPIN_IN_TASKS);
         Self { items }
     }
 }
@@ -217,7 +226,9 @@ impl ByteConsumer {
     }
 
     /// Turns it back into the end of a channel.
-    pub fn into_inner(self) -> Consumer<u8> {
+    pub fn into_inner(#[allow(unused_mut)] mut self) -> Consumer<u8> {
+        #[cfg(feature = "async")]
+        self.items.sleeper.spin_in_tasks(true);
         self.items
     }
 
@@ -268,7 +279,9 @@ impl ByteConsumer {
 }
 
 impl From<Consumer<u8>> for ByteConsumer {
-    fn from(items: Consumer<u8>) -> Self {
+    fn from(#[allow(unused_mut)] mut items: Consumer<u8>) -> Self {
+        #[cfg(feature = "async")]
+        items.sleeper.spin_in_tasks(SPIN_IN_TASKS);
         Self { items }
     }
 }

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use crate::{
+    chunk::ReadChunk,
     consumer::Consumer,
     error::{ReadError, TryReadError, TryWriteError, WaitError, WriteError},
     producer::{Finish, Producer},
@@ -159,6 +160,19 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     }
 }
 
+impl<T: Copy> Producer<T> {
+    /// Writes a whole slice, if by what this end last saw that surely stays below the mark, in a turn that is
+    /// granted: which it then takes.
+    #[inline]
+    pub(crate) fn write_slice_in_turn(&mut self, items: &[T]) -> bool {
+        let is_written = self.sleeper.turns.is_granted() && self.write_slice_below_mark(items);
+        if is_written {
+            self.sleeper.turns.count();
+        }
+        is_written
+    }
+}
+
 impl<T> Producer<T> {
     /// Waits until it has drained and a slot is free.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WaitError>> {
@@ -243,16 +257,17 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         Poll::Ready(done)
     }
 
-    /// Whether there is an item, by what this end last saw, in a turn that is granted: which it then takes.
+    /// Borrows that many items, if by what this end last saw they are there, in a turn that is granted: which it
+    /// then takes.
     #[inline]
-    pub(crate) fn is_there_in_turn(&mut self) -> bool {
+    pub(crate) fn chunk_in_turn(&mut self, items: usize) -> Option<ReadChunk<'_, T, W>> {
         let is_fast = self.sleeper.turns.is_granted()
             && self.shared.writable.is_quiet()
-            && self.cursor.has_item();
-        if is_fast {
+            && self.cursor.items_seen() >= items;
+        is_fast.then(|| {
             self.sleeper.turns.count();
-        }
-        is_fast
+            self.chunk_of(items)
+        })
     }
 
     #[inline]

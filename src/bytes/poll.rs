@@ -18,6 +18,9 @@ impl ByteProducer {
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
+        if self.items.write_slice_in_turn(bytes) {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         ready!(self.items.poll_room(cx))?;
         Poll::Ready(self.write(bytes))
     }
@@ -49,7 +52,7 @@ impl ByteProducer {
 impl ByteConsumer {
     /// Waits until there is a byte, or it is clear that none will come: which of them says the read.
     pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.items.is_there_in_turn() {
+        if self.items.chunk_in_turn(1).is_some() {
             return Poll::Ready(());
         }
         self.items
@@ -65,6 +68,9 @@ impl ByteConsumer {
     ) -> Poll<io::Result<usize>> {
         if to.is_empty() {
             return Poll::Ready(Ok(0));
+        }
+        if let Some(chunk) = self.items.chunk_in_turn(to.len()) {
+            return Poll::Ready(Ok(chunk.copy_to_slice(to)));
         }
         ready!(self.poll_readable(cx));
         Poll::Ready(self.read(to))

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::{end_of_file, ByteConsumer, ByteProducer};
+use crate::chunk::ReadChunk;
 use core::{
     pin::Pin,
     task::{Context, Poll},
@@ -93,17 +94,23 @@ impl AsyncRead for ByteConsumer {
             return Poll::Ready(Ok(()));
         }
         let this = self.get_mut();
+        if let Some(chunk) = this.items.chunk_in_turn(to.remaining()) {
+            put(chunk, to);
+            return Poll::Ready(Ok(()));
+        }
         ready!(this.poll_readable(cx));
-        let read = this.items.chunk_up_to(to.remaining()).map(|chunk| {
-            let (first, second) = chunk.as_slices();
-            to.put_slice(first);
-            to.put_slice(second);
-            let count = chunk.len();
-            chunk.consume(count);
-            count
-        });
+        let read = this.items.chunk_up_to(to.remaining()).map(|chunk| put(chunk, to));
         Poll::Ready(end_of_file(read).map(drop))
     }
+}
+
+fn put(chunk: ReadChunk<'_, u8>, to: &mut ReadBuf<'_>) -> usize {
+    let (first, second) = chunk.as_slices();
+    to.put_slice(first);
+    to.put_slice(second);
+    let count = chunk.len();
+    chunk.consume(count);
+    count
 }
 
 /// (With feature `tokio`.) Lends out the memory of the stream: no copy is made.

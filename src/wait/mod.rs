@@ -616,6 +616,12 @@ impl Sleeper {
         self.registration.set(Registration(None));
     }
 
+    /// Whether a task spins before it leaves its Waker, as it does by itself.
+    #[cfg(feature = "async")]
+    pub(crate) fn spin_in_tasks(&mut self, spins: bool) {
+        self.spin.in_tasks(spins);
+    }
+
     /// Whether the last wait was next to none.
     pub(crate) fn was_quick(&self) -> bool {
         self.spin.was_quick()

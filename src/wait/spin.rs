@@ -34,6 +34,8 @@ pub(crate) struct Spin {
     in_vain: u32,
     waits_without: u32,
     #[cfg(feature = "async")]
+    spins_in_tasks: bool,
+    #[cfg(feature = "async")]
     pending_since: Option<Instant>,
 }
 
@@ -44,6 +46,8 @@ impl Spin {
             last_was_quick: true,
             in_vain: 0,
             waits_without: 0,
+            #[cfg(feature = "async")]
+            spins_in_tasks: true,
             #[cfg(feature = "async")]
             pending_since: None,
         }
@@ -69,7 +73,13 @@ impl Spin {
     #[cfg(feature = "async")]
     pub(crate) fn before_pending(&mut self, ready: &mut impl FnMut() -> bool) -> bool {
         let budget = if self.last_was_short { MOST } else { LEAST };
-        self.spin(budget, &Deadline::NEVER, ready)
+        self.spins_in_tasks && self.spin(budget, &Deadline::NEVER, ready)
+    }
+
+    /// Whether a task spins at all.
+    #[cfg(feature = "async")]
+    pub(crate) fn in_tasks(&mut self, spins: bool) {
+        self.spins_in_tasks = spins;
     }
 
     /// A task leaves its Waker.

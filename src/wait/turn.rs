@@ -7,7 +7,13 @@
 use crate::sync::MODEL;
 use core::task::{Context, Poll};
 #[cfg(feature = "tokio")]
-use {futures_core::ready, tokio::task::coop};
+use {
+    futures_core::ready,
+    tokio::{
+        runtime::{Handle, RuntimeFlavor},
+        task::coop,
+    },
+};
 
 /// As many as tokio's budget has.
 const MOST_IN_A_ROW: u32 = 128;
@@ -62,13 +68,24 @@ impl SecondLook {
         if core::mem::take(&mut self.is_under_way) {
             self.waits_without = self.waits_between;
             self.waits_between = (2 * self.waits_between).min(MOST_WAITS);
-        } else if self.waits_without == 0 {
-            self.is_under_way = true;
-        } else {
+        } else if self.waits_without > 0 {
             self.waits_without -= 1;
+        } else {
+            self.is_under_way = stays_on_its_thread();
         }
         self.is_under_way
     }
+}
+
+/// Whether a task that wakes itself is sure to come back on its thread. A runtime of several threads has such a task
+/// stolen by the next one that is idle, and wakes one for that; whereas a task that is woken by the other end's
+/// runs next on the thread of that.
+fn stays_on_its_thread() -> bool {
+    #[cfg(feature = "tokio")]
+    if let Ok(runtime) = Handle::try_current() {
+        return runtime.runtime_flavor() == RuntimeFlavor::CurrentThread;
+    }
+    true
 }
 
 /// Leave to go on, in one poll.
