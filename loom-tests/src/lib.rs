@@ -1,10 +1,13 @@
 //! What the models share: the explorer with its guard against blindness, and items that are counted.
 
-use highwater::{Builder, Consumer, Producer};
+use highwater::{Builder, Consumer, Producer, ReadError, Weigh};
 use loom::thread;
-use std::sync::{
-    atomic::{AtomicUsize, Ordering},
-    Arc,
+use std::{
+    panic::{catch_unwind, resume_unwind, AssertUnwindSafe},
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        Arc,
+    },
 };
 
 #[cfg(not(loom))]
@@ -73,6 +76,70 @@ pub fn drained_ends(builder: Builder, high: usize) -> (Producer<usize>, Consumer
         .low_water_mark(0)
         .build()
         .unwrap()
+}
+
+/// Each way for the producer to go, and what the consumer gets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Goes {
+    Ends,
+    IsDropped,
+    Panics,
+    Aborts,
+}
+
+impl Goes {
+    pub const ALL: [Self; 4] = [Self::Ends, Self::IsDropped, Self::Panics, Self::Aborts];
+
+    pub fn apply<T, W: Weigh<T>>(self, producer: Producer<T, W>) {
+        match self {
+            Self::Ends => drop(producer.end()),
+            Self::IsDropped => drop(producer),
+            Self::Panics => {
+                let panic = catch_unwind(AssertUnwindSafe(move || {
+                    let _producer = producer;
+                    resume_unwind(Box::new("lost")); // a panic without the hook's report
+                }));
+                assert!(panic.is_err());
+            }
+            Self::Aborts => producer.abort("because"),
+        }
+    }
+
+    pub fn check(self, error: &ReadError) {
+        match (self, error) {
+            (Self::Ends, ReadError::Ended)
+            | (Self::IsDropped | Self::Panics, ReadError::Abandoned) => {}
+            (Self::Aborts, ReadError::Aborted(reason)) => {
+                assert_eq!(reason.to_string(), "because");
+            }
+            _ => panic!("{error:?}"),
+        }
+    }
+}
+
+/// Each way for the consumer to go, or to take no more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Leaves {
+    Closes,
+    Cancels,
+    IsDropped,
+}
+
+impl Leaves {
+    pub const ALL: [Self; 3] = [Self::Closes, Self::Cancels, Self::IsDropped];
+
+    /// Gives it back if it is still there.
+    pub fn apply<T, W: Weigh<T>>(self, mut consumer: Consumer<T, W>) -> Option<Consumer<T, W>> {
+        match self {
+            Self::Closes => {
+                consumer.close();
+                return Some(consumer);
+            }
+            Self::Cancels => consumer.cancel("because"),
+            Self::IsDropped => drop(consumer),
+        }
+        None
+    }
 }
 
 /// Counts what is alive. Not loom's: it takes no part in the model.

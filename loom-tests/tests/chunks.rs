@@ -323,6 +323,35 @@ fn a_batch_wakes_a_sleeping_consumer_once_when_it_is_flushed_or_dropped() {
 }
 
 #[test]
+fn weights_that_a_batch_adds_and_a_chunk_takes_wake_both_ends() {
+    for capacity in [1, 2] {
+        model(100, move || {
+            let (mut producer, mut consumer) = builder()
+                .weigh_by(|weight: &usize| *weight)
+                .high_water_mark(3)
+                .low_water_mark(0)
+                .capacity(capacity)
+                .build::<usize>()
+                .unwrap();
+            let writer = thread::spawn(move || {
+                let mut batch = producer.batch();
+                for weight in [3, 1] {
+                    batch.write(weight).unwrap();
+                }
+                drop(batch);
+                producer
+            });
+            let mut weight = 0;
+            while weight < 4 {
+                weight += consumer.chunk_up_to(2).unwrap().into_iter().sum::<usize>();
+            }
+            assert_eq!(consumer.len(), 0);
+            drop(writer.join().unwrap());
+        });
+    }
+}
+
+#[test]
 fn a_batch_that_has_to_wait_publishes_what_it_holds_before_it_sleeps() {
     in_both_modes(50, |builder| {
         let builder = builder.high_water_mark(1).low_water_mark(0).capacity(2);

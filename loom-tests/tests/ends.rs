@@ -2,37 +2,7 @@
 
 use highwater::{ReadError, State, TryReadError, TryWriteError};
 use loom::thread;
-use loom_tests::{exhaustive_model, model, poll};
-
-/// Each way for the producer to go, and what the consumer gets.
-#[derive(Clone, Copy, PartialEq)]
-enum Goes {
-    Ends,
-    IsDropped,
-    Aborts,
-}
-
-impl Goes {
-    const ALL: [Self; 3] = [Self::Ends, Self::IsDropped, Self::Aborts];
-
-    fn apply<T>(self, producer: highwater::Producer<T>) {
-        match self {
-            Self::Ends => drop(producer.end()),
-            Self::IsDropped => drop(producer),
-            Self::Aborts => producer.abort("because"),
-        }
-    }
-
-    fn check(self, error: &ReadError) {
-        match (self, error) {
-            (Self::Ends, ReadError::Ended) | (Self::IsDropped, ReadError::Abandoned) => {}
-            (Self::Aborts, ReadError::Aborted(reason)) => {
-                assert_eq!(reason.to_string(), "because");
-            }
-            _ => panic!("{error:?}"),
-        }
-    }
-}
+use loom_tests::{exhaustive_model, model, poll, Goes};
 
 #[test]
 fn a_producer_that_goes_wakes_a_parked_consumer() {

@@ -2,7 +2,7 @@
 
 use highwater::{Builder, Consumer, EventFd, Flow, Producer, ReadError, TryReadError};
 use loom::thread;
-use loom_tests::{drained_ends as ends, in_both_modes, model};
+use loom_tests::{drained_ends as ends, in_both_modes, model, Goes, Leaves};
 use std::{
     future::Future,
     pin::Pin,
@@ -82,24 +82,14 @@ fn two_event_loops_wait_for_each_other_by_turns() {
 }
 
 #[test]
-fn an_end_or_a_drop_makes_the_descriptor_readable_and_it_stays_so() {
-    for ends in [false, true] {
+fn a_producer_that_goes_makes_the_descriptor_readable_and_it_stays_so() {
+    for goes in Goes::ALL {
         model(5, move || {
             let (producer, mut consumer) = highwater::channel(1);
             let fd = consumer.ready_fd().unwrap();
-            let writer = thread::spawn(move || {
-                if ends {
-                    drop(producer.end())
-                } else {
-                    drop(producer)
-                }
-            });
-            let error = if ends {
-                TryReadError::Ended
-            } else {
-                TryReadError::Abandoned
-            };
-            assert_eq!(read_in_loop(&mut consumer, &fd), Err(error));
+            let writer = thread::spawn(move || goes.apply(producer));
+            let error = read_in_loop(&mut consumer, &fd).unwrap_err();
+            goes.check(&error.into_read_error().unwrap());
             writer.join().unwrap();
             assert!(fd.is_readable());
         });
@@ -107,19 +97,21 @@ fn an_end_or_a_drop_makes_the_descriptor_readable_and_it_stays_so() {
 }
 
 #[test]
-fn a_consumer_that_goes_makes_the_producers_descriptor_readable() {
-    model(10, || {
-        let (mut producer, consumer) = ends(Builder::new(), 1);
-        let fd = producer.drain_fd().unwrap();
-        let _ = producer.try_write(1).unwrap();
-        let reader = thread::spawn(move || drop(consumer));
-        while producer.need_drain() {
-            fd.wait_readable();
-        }
-        assert!(producer.is_closed());
-        reader.join().unwrap();
-        assert!(fd.is_readable());
-    });
+fn a_consumer_that_goes_or_closes_makes_the_producers_descriptor_readable() {
+    for leaves in Leaves::ALL {
+        model(10, move || {
+            let (mut producer, consumer) = ends(Builder::new(), 1);
+            let fd = producer.drain_fd().unwrap();
+            let _ = producer.try_write(1).unwrap();
+            let reader = thread::spawn(move || leaves.apply(consumer));
+            while producer.need_drain() {
+                fd.wait_readable();
+            }
+            assert!(producer.is_closed());
+            drop(reader.join().unwrap());
+            assert!(fd.is_readable());
+        });
+    }
 }
 
 #[test]

@@ -76,6 +76,59 @@ fn blocking_ends_pass_items_in_order_round_two_slots() {
 }
 
 #[test]
+fn polling_ends_pass_items_in_order_round_three_slots() {
+    // One more than there are, in memory for four.
+    polling_ends_pass_items_in_order(3, 4, 20);
+}
+
+#[test]
+fn blocking_ends_pass_items_in_order_round_three_slots() {
+    model(100, || {
+        let (mut producer, mut consumer) = highwater::channel(3);
+        for i in 0..2 {
+            let _ = producer.try_write(Box::new(i)).unwrap();
+        }
+        let writer = thread::spawn(move || {
+            for i in 2..4 {
+                producer.write(Box::new(i)).unwrap();
+            }
+            producer
+        });
+        for i in 0..4 {
+            assert_eq!(*consumer.read().unwrap(), i);
+        }
+        drop(writer.join().unwrap());
+    });
+}
+
+#[test]
+fn blocking_ends_pass_items_in_order_whatever_they_weigh() {
+    // The second item finds no slot, or waits for drain, or reaches the mark.
+    for (capacity, high) in [(1, 4), (2, 1), (3, 3)] {
+        model(100, move || {
+            let (mut producer, mut consumer) = Builder::new()
+                .weigh_by(|item: &usize| *item)
+                .high_water_mark(high)
+                .low_water_mark(0)
+                .capacity(capacity)
+                .build::<usize>()
+                .unwrap();
+            let writer = thread::spawn(move || {
+                for i in 1..3 {
+                    producer.write(i).unwrap();
+                }
+                producer
+            });
+            for i in 1..3 {
+                assert_eq!(consumer.read().unwrap(), i);
+            }
+            assert_eq!(consumer.len(), 0);
+            drop(writer.join().unwrap());
+        });
+    }
+}
+
+#[test]
 fn indices_may_wrap_on_the_way() {
     model(100, || {
         let (mut producer, mut consumer) = Builder::new()

@@ -53,6 +53,21 @@ fn a_consumer_that_sleeps_twice_is_woken_twice() {
 }
 
 #[test]
+fn a_wake_up_for_another_reason_leaves_the_wait_its_waker() {
+    in_both_modes(20, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 2, 1);
+        let writer = thread::spawn(move || {
+            // Rings, as a consumer that waits for more than that would have to give up.
+            producer.set_low_water_mark(0).unwrap();
+            let _ = producer.try_write(7).unwrap();
+            producer
+        });
+        assert_eq!(consumer.read(), Ok(7));
+        drop(writer.join().unwrap());
+    });
+}
+
+#[test]
 fn drain_wakes_a_parked_producer() {
     for full_fences in [false, true] {
         exhaustive_model(20, move || {

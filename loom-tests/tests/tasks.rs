@@ -1,8 +1,8 @@
 //! Tasks: what registers a `Waker` races what wakes it.
 
-use highwater::{Builder, ReadError};
+use highwater::Builder;
 use loom::{future::block_on, thread};
-use loom_tests::{drained_ends as ends, exhaustive_model, in_both_modes, model};
+use loom_tests::{drained_ends as ends, exhaustive_model, in_both_modes, model, Goes, Leaves};
 use std::{
     future::Future,
     pin::Pin,
@@ -80,45 +80,40 @@ fn two_tasks_wait_for_each_other_by_turns() {
 }
 
 #[test]
-fn an_end_or_a_drop_wakes_a_task_that_registers_at_that_moment() {
-    for ends in [false, true] {
+fn a_producer_that_goes_wakes_a_task_that_registers_at_that_moment() {
+    for goes in Goes::ALL {
         exhaustive_model(10, move || {
             let (producer, mut consumer) = highwater::channel::<u8>(1);
-            let writer = thread::spawn(move || {
-                if ends {
-                    drop(producer.end())
-                } else {
-                    drop(producer)
-                }
-            });
-            let error = block_on(consumer.read_async()).unwrap_err();
-            assert_eq!(
-                error,
-                if ends {
-                    ReadError::Ended
-                } else {
-                    ReadError::Abandoned
-                }
-            );
+            let writer = thread::spawn(move || goes.apply(producer));
+            goes.check(&block_on(consumer.read_async()).unwrap_err());
             writer.join().unwrap();
         });
     }
 }
 
 #[test]
-fn a_consumer_that_goes_wakes_every_future_of_the_producer() {
-    for what in 0..3 {
-        model(10, move || {
-            let (mut producer, consumer) = highwater::channel(1);
-            let _ = producer.try_write(1).unwrap();
-            let reader = thread::spawn(move || drop(consumer));
-            match what {
-                0 => assert!(block_on(producer.ready()).is_err()),
-                1 => assert!(block_on(producer.closed()).reason().is_none()),
-                _ => assert!(block_on(producer.end()).is_err()),
+fn a_consumer_that_goes_or_closes_wakes_every_future_of_the_producer() {
+    for leaves in Leaves::ALL {
+        for what in 0..3 {
+            // A stream that is over has nobody left to refuse.
+            if leaves == Leaves::Closes && what == 2 {
+                continue;
             }
-            reader.join().unwrap();
-        });
+            model(10, move || {
+                let (mut producer, consumer) = highwater::channel(1);
+                let _ = producer.try_write(1).unwrap();
+                let reader = thread::spawn(move || leaves.apply(consumer));
+                match what {
+                    0 => assert!(block_on(producer.ready()).is_err()),
+                    1 => {
+                        let reason = block_on(producer.closed()).reason().is_some();
+                        assert_eq!(reason, leaves == Leaves::Cancels);
+                    }
+                    _ => assert!(block_on(producer.end()).is_err()),
+                }
+                drop(reader.join().unwrap());
+            });
+        }
     }
 }
 
