@@ -188,3 +188,60 @@ pub fn poll<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
         thread::yield_now();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    fn source(file: &str) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// `file::test`, both in lower case, as nothing else is on these pages.
+    fn as_model(quoted: &str) -> Option<(&str, &str)> {
+        let is_name =
+            |name: &str| !name.is_empty() && name.chars().all(|c| matches!(c, 'a'..='z' | '_'));
+        quoted
+            .split_once("::")
+            .filter(|(file, test)| is_name(file) && is_name(test))
+    }
+
+    #[test]
+    fn each_model_that_a_page_names_exists() {
+        for page in ["../docs/protocols.md", "../docs/ordering-mutations.md"] {
+            let page = source(page);
+            let mut models = 0;
+            let mut parts = page.split('`').skip(1).peekable();
+            while let Some(quoted) = parts.next() {
+                // What stands behind it.
+                let is_exhaustive = parts.next().is_some_and(|text| text.starts_with(" (all)"));
+                let Some((file, test)) = as_model(quoted) else {
+                    continue;
+                };
+                models += 1;
+                let source = source(&format!("tests/{file}.rs"));
+                let begin = source.find(&format!("#[test]\nfn {test}()"));
+                let body = &source[begin.unwrap_or_else(|| panic!("no model {quoted}"))..];
+                let body = &body[..body.find("\n}\n").expect("it ends")];
+                assert!(
+                    !is_exhaustive || body.contains("exhaustive_model("),
+                    "{quoted} has a bound"
+                );
+            }
+            assert!(models > 20, "{models} models");
+        }
+    }
+
+    #[test]
+    fn each_model_asserts_how_many_executions_it_explored() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let source = fs::read_to_string(&path).unwrap();
+            for unasserted in ["loom::model", "model::Builder"] {
+                assert!(!source.contains(unasserted), "{}", path.display());
+            }
+        }
+    }
+}
