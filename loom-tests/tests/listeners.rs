@@ -115,6 +115,39 @@ fn a_consumer_that_goes_or_closes_makes_the_producers_descriptor_readable() {
 }
 
 #[test]
+fn a_callback_hears_of_either_end_that_goes_if_it_was_told_to_wait() {
+    for goes in Goes::ALL {
+        model(5, move || {
+            let (producer, mut consumer) = ends(Builder::new(), 1);
+            let calls = Arc::<AtomicUsize>::default();
+            let counter = calls.clone();
+            consumer.on_ready(move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+            });
+            let writer = thread::spawn(move || goes.apply(producer));
+            let was_told = consumer.try_read() == Err(TryReadError::Empty);
+            writer.join().unwrap();
+            assert!(!was_told || calls.load(Ordering::Relaxed) > 0);
+        });
+    }
+    for leaves in Leaves::ALL {
+        model(5, move || {
+            let (mut producer, consumer) = ends(Builder::new(), 1);
+            let calls = Arc::<AtomicUsize>::default();
+            let counter = calls.clone();
+            producer.on_drain(move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+            });
+            let reader = thread::spawn(move || leaves.apply(consumer));
+            let was_told = producer.try_write(1) == Ok(Flow::Backpressure);
+            // If it is still there: as it goes it rings in any case.
+            let _consumer = reader.join().unwrap();
+            assert!(!was_told || calls.load(Ordering::Relaxed) > 0);
+        });
+    }
+}
+
+#[test]
 fn a_wait_in_a_thread_between_two_in_a_loop_misses_nothing() {
     in_both_modes(100, |builder| {
         let (mut producer, mut consumer) = ends(builder, 3);
