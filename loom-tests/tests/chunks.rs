@@ -1,9 +1,9 @@
 //! Chunks and batches move an index by more than one, publish late, and may be forgotten: nobody
 //! sleeps on, and no item is lost, doubled or dropped twice.
 
-use highwater::{Builder, ChunkError, Consumer, Producer, TryReadError};
+use highwater::{Builder, ChunkError, Consumer, Producer, ReadTimeoutError, TryReadError};
 use loom::thread;
-use loom_tests::{exhaustive_model, model, Drops};
+use loom_tests::{exhaustive_model, model, Drops, Goes, Leaves};
 use std::mem;
 
 /// Begins where both the memory and the integer wrap with the first item.
@@ -118,18 +118,43 @@ fn a_consumer_that_waits_for_two_sleeps_through_the_first_and_is_woken_by_the_se
 
 #[test]
 fn an_end_wakes_a_consumer_that_waits_for_two_and_gives_it_the_last_one() {
-    for ends_cleanly in [false, true] {
+    for goes in [Goes::Ends, Goes::IsDropped, Goes::Panics] {
         in_all_modes(10, move |builder| {
             let (mut producer, mut consumer) = ends(builder, 1, 2);
             let writer = thread::spawn(move || {
                 commit(&mut producer, 0..1);
-                if ends_cleanly {
-                    producer.end();
-                }
+                goes.apply(producer);
             });
             assert!(consumer.chunk(2).unwrap().into_iter().eq(0..1));
             assert!(consumer.chunk(2).is_err());
             writer.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn an_abort_wakes_a_consumer_that_waits_for_two_though_one_is_there() {
+    in_all_modes(5, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 1, 2);
+        let _ = producer.try_write(0).unwrap();
+        let writer = thread::spawn(move || Goes::Aborts.apply(producer));
+        assert!(matches!(
+            consumer.chunk(2),
+            Err(ChunkError::Read(ReadTimeoutError::Aborted(_)))
+        ));
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_consumer_that_goes_or_closes_wakes_a_producer_that_waits_for_room_for_two() {
+    for leaves in Leaves::ALL {
+        in_all_modes(5, move |builder| {
+            let (mut producer, consumer) = ends(builder, 0, 2);
+            let _ = producer.try_write(0).unwrap();
+            let reader = thread::spawn(move || leaves.apply(consumer));
+            assert!(producer.reserve(2).is_err());
+            drop(reader.join().unwrap());
         });
     }
 }

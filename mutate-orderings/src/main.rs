@@ -62,6 +62,14 @@ fn main() -> Result<()> {
     let list = List::read(&here.join("mutants.toml"))?;
     let mutants = sites::find(root)?;
     list.check(&mutants)?;
+    let page = root.join("docs/ordering-mutations.md");
+    if options.quick {
+        let missing = results::missing(&fs::read_to_string(&page)?, &mutants);
+        ensure!(
+            missing.is_empty(),
+            "not in the table, which --table writes: {missing:#?}"
+        );
+    }
 
     let mut jobs: Vec<Job> = Vec::new();
     if options.bugs {
@@ -105,8 +113,7 @@ fn main() -> Result<()> {
             options.only.is_empty() && !options.quick && !options.bugs,
             "the table is of all mutants"
         );
-        let page = results::table(&tried, &list);
-        fs::write(root.join("docs/ordering-mutations.md"), page)?;
+        fs::write(&page, results::table(&tried, &list))?;
     }
     judge(&tried, &list)
 }

@@ -92,6 +92,22 @@ impl Results {
     }
 }
 
+/// How a mutant's row begins.
+fn row(mutant: &Mutant) -> String {
+    let again = match mutant.name.rsplit_once(" #") {
+        Some((_, again)) => format!(" (no. {again})"),
+        None => String::new(),
+    };
+    format!("| `{}` | {}{again} |", mutant.function, mutant.change)
+}
+
+/// Those that are not in the page, as it was written before they were.
+pub fn missing<'a>(page: &str, mutants: &'a [Mutant]) -> Vec<&'a str> {
+    let is_missing = |mutant: &&Mutant| !page.contains(&row(mutant));
+    let missing = mutants.iter().filter(is_missing);
+    missing.map(|mutant| &*mutant.name).collect()
+}
+
 /// The page: all mutants by function and operation.
 pub fn table(mutants: &[(Mutant, Verdict)], list: &List) -> String {
     let count =
@@ -122,16 +138,7 @@ pub fn table(mutants: &[(Mutant, Verdict)], list: &List) -> String {
             }
             _ => format!("**survives**: {}", list.reason(&mutant.name).unwrap_or("?")),
         };
-        let again = mutant.name.rsplit_once(" #").map_or("", |(_, again)| again);
-        let again = match again {
-            "" => String::new(),
-            again => format!(" (no. {again})"),
-        };
-        let _ = writeln!(
-            page,
-            "| `{}` | {}{again} | {answer} |",
-            mutant.function, mutant.change
-        );
+        let _ = writeln!(page, "{} {answer} |", row(mutant));
     }
     page
 }
