@@ -4,7 +4,7 @@ use crate::{
     ends::{End, Reader, Refused, Writer},
     ledger::{Item, Ledger},
     plan::{ConsumerFate, Part, Plan, ProducerFate},
-    side::{panic_as_planned, Door, Record, Side},
+    side::{lock, panic_as_planned, Door, Record, Side},
 };
 use futures_lite::future::{block_on, poll_once};
 use futures_util::{SinkExt, StreamExt};
@@ -147,11 +147,20 @@ impl Weighing for Items {
         consumer: &mut Consumer<Item, Self>,
         items: usize,
     ) -> Result<ReadChunk<'_, Item, Self>, TryReadError> {
-        let items = items.min(consumer.max_chunk());
-        match consumer.try_chunk(items) {
-            Ok(chunk) => Ok(chunk),
-            Err(TryChunkError::Read(error)) => Err(error),
-            Err(error) => unreachable!("{error}"),
+        // The producer may lower its low-water mark before this end is armed for so many: then it may stop
+        // before they are there, and nobody tells. So `Empty` holds only if as many may still be asked for.
+        loop {
+            let items = items.min(consumer.max_chunk());
+            if !is_empty(consumer.try_chunk(items)) {
+                return match consumer.try_chunk(items) {
+                    Ok(chunk) => Ok(chunk),
+                    Err(TryChunkError::Read(error)) => Err(error),
+                    Err(error) => unreachable!("{error}"),
+                };
+            }
+            if items <= consumer.max_chunk() {
+                return Err(TryReadError::Empty);
+            }
         }
     }
 
@@ -167,6 +176,10 @@ impl Weighing for Items {
             Err(ChunkError::TooLarge { .. }) => Err(ReadTimeoutError::Timeout),
         }
     }
+}
+
+fn is_empty<C>(chunk: Result<C, TryChunkError>) -> bool {
+    matches!(chunk, Err(TryChunkError::Read(TryReadError::Empty)))
 }
 
 pub struct ItemWriter<W: Weighing> {
@@ -526,7 +539,7 @@ impl<W: Weighing> End for ItemWriter<W> {
 }
 
 /// How many items are taken, and how.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Take {
     One,
     Chunk {
@@ -687,6 +700,7 @@ impl<W: Weighing> Reader for ItemReader<W> {
             Door::Future => block_on(self.step_async(most)),
             door => {
                 let record = self.side.record.clone();
+                *lock(&record.waits_for) = format!("{take:?}, {door:?}");
                 let mut taken = Ok(());
                 self.side.until_ready(&mut self.consumer, door, |consumer| {
                     match try_take(consumer, take, &record) {

@@ -50,7 +50,8 @@ impl UnderWay {
     pub fn describe(&self) -> String {
         match &*lock(&self.0) {
             Some((plan, monitor, record)) => format!(
-                "{plan:#?}\n{monitor:?}\n{:?}\n{record:?}\nagain: --repeat {}",
+                "{plan:#?}\n{monitor:?}, low-water mark {}\n{:?}\n{record:?}\nagain: --repeat {}",
+                monitor.low_water_mark(),
                 monitor.stats(),
                 plan.seed
             ),

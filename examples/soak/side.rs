@@ -48,6 +48,8 @@ pub struct Record {
     pub producer: Mutex<Option<ProducerEnding>>,
     pub consumer: Mutex<Option<ConsumerEnding>>,
     pub faults: Mutex<Vec<String>>,
+    /// What the consumer last waited for, otherwise than asleep.
+    pub waits_for: Mutex<String>,
 }
 
 #[derive(Clone, Debug)]
