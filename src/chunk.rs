@@ -1,5 +1,6 @@
 //! Many items as one: room in the ring that is filled and committed, items that are read where they
 //! lie.
+#![allow(unsafe_code)]
 
 use crate::{
     consumer::Consumer,

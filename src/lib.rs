@@ -160,6 +160,8 @@
 
 #![cfg_attr(not(feature = "std"), no_std)]
 #![deny(missing_docs)]
+// Allowed in a few files, forbidden in all others: tests/unsafe_code.rs has the list.
+#![deny(unsafe_code)]
 
 extern crate alloc;
 

@@ -5,7 +5,10 @@ use crate::{
     shared::{ProducerState, Shared},
     sync::Arc,
 };
-use core::fmt;
+use core::{
+    fmt,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
 
 /// Watches a channel from any thread, as often and from as many threads as you like.
 ///
@@ -171,6 +174,10 @@ impl Monitor {
         }
     }
 }
+
+// It reads counters, each of which is right by itself whatever panicked elsewhere.
+impl UnwindSafe for Monitor {}
+impl RefUnwindSafe for Monitor {}
 
 impl fmt::Debug for Monitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -968,6 +968,10 @@ impl Drop for Finish {
     }
 }
 
+// As of a producer.
+impl UnwindSafe for Finish {}
+impl RefUnwindSafe for Finish {}
+
 impl fmt::Debug for Finish {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Finish")

@@ -4,10 +4,12 @@
 
 use highwater::{
     barrier::{Mode, TooLate},
-    Batch, BuildError, Builder, ByteConsumer, ByteProducer, Bytes, CancelHandle, Consumer, Finish,
-    Flow, IntoIter, Items, Iter, MarkError, Monitor, NonBlocking, Pipe, PipeError, Pipeline,
-    PipelineError, Producer, ReadChunk, ReadChunkIter, ReadError, ReadTimeoutError, Reason, State,
-    Stats, TryIter, TryReadError, TryWriteError, WaitError, WaitTimeoutError, WriteChunk,
+    Batch, BuildError, Builder, ByteConsumer, ByteProducer, Bytes, CancelHandle, ChunkError,
+    Consumer, DrainError, FillError, Finish, Flow, IntoIter, Items, Iter, MarkError, Monitor,
+    NonBlocking, Pipe, PipeError, PipeFailure, PipeProgress, PipeReport, Pipeline, PipelineError,
+    PipelineFailure, PipelineReport, Producer, ReadChunk, ReadChunkIter, ReadError, ReadExactError,
+    ReadTimeoutError, Reason, ReserveError, State, Stats, TryChunkError, TryIter, TryReadError,
+    TryReserveError, TryWriteError, WaitError, WaitTimeoutError, WriteAllError, WriteChunk,
     WriteError, WriteTimeoutError,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
@@ -33,6 +35,112 @@ struct LocalWeight(#[allow(dead_code)] Rc<u8>);
 impl highwater::Weigh<u8> for LocalWeight {
     fn weigh(&self, _item: &u8) -> usize {
         1
+    }
+}
+
+macro_rules! is_it {
+    ($type:ty, $auto_trait:ident, yes) => {
+        assert_impl_all!($type: $auto_trait);
+    };
+    ($type:ty, $auto_trait:ident, no) => {
+        assert_not_impl_any!($type: $auto_trait);
+    };
+}
+
+macro_rules! auto_traits {
+    ($($type:ty: $send:tt $sync:tt $unpin:tt $unwind_safe:tt $ref_unwind_safe:tt;)*) => {
+        $(
+            is_it!($type, Send, $send);
+            is_it!($type, Sync, $sync);
+            is_it!($type, Unpin, $unpin);
+            is_it!($type, UnwindSafe, $unwind_safe);
+            is_it!($type, RefUnwindSafe, $ref_unwind_safe);
+        )*
+    };
+}
+
+/// Every public type, of plain items. What it becomes of others is said below. That none is left out
+/// is checked in public-api/.
+mod every_type {
+    use super::*;
+
+    auto_traits! {
+        // Send, Sync, Unpin, UnwindSafe, RefUnwindSafe
+        Producer<u8>:              yes no  yes yes yes;
+        Consumer<u8>:              yes no  yes yes yes;
+        Finish:                    yes no  yes yes yes;
+        ByteProducer:              yes no  yes yes yes;
+        ByteConsumer:              yes no  yes yes yes;
+        NonBlocking<ByteProducer>: yes no  yes yes yes;
+        NonBlocking<ByteConsumer>: yes no  yes yes yes;
+        IntoIter<u8>:              yes no  yes yes yes;
+        Monitor:                   yes yes yes yes yes;
+        CancelHandle:              yes yes yes yes yes;
+
+        // What borrows an end to change it does not go through `catch_unwind`, as no `&mut` does.
+        Iter<'static, u8>:          yes no  yes no yes;
+        TryIter<'static, u8>:       yes no  yes no yes;
+        Batch<'static, u8>:         yes no  yes no yes;
+        WriteChunk<'static, u8>:    yes no  yes no no;
+        ReadChunk<'static, u8>:     yes yes yes no no;
+        ReadChunkIter<'static, u8>: yes yes yes no no;
+
+        // They hold what the caller gave: functions, sources.
+        Pipe<'static>: yes no yes no no;
+        Pipeline<u8>:  yes no yes no no;
+
+        // Settings, answers and reports are values.
+        Builder:        yes yes yes yes yes;
+        Items:          yes yes yes yes yes;
+        Bytes:          yes yes yes yes yes;
+        Flow:           yes yes yes yes yes;
+        Mode:           yes yes yes yes yes;
+        State:          yes yes yes yes yes;
+        Stats:          yes yes yes yes yes;
+        PipeProgress:   yes yes yes yes yes;
+        PipeReport:     yes yes yes yes yes;
+        PipelineReport: yes yes yes yes yes;
+
+        // Errors; those with the reason of somebody's are no more than a `Box<dyn Error + Send + Sync>` is.
+        BuildError:            yes yes yes yes yes;
+        MarkError:             yes yes yes yes yes;
+        TooLate:               yes yes yes yes yes;
+        TryReserveError:       yes yes yes yes yes;
+        TryWriteError<u8>:     yes yes yes yes yes;
+        WriteError<u8>:        yes yes yes yes yes;
+        WriteTimeoutError<u8>: yes yes yes yes yes;
+        Reason:                yes yes yes no  no;
+        TryReadError:          yes yes yes no  no;
+        ReadError:             yes yes yes no  no;
+        ReadTimeoutError:      yes yes yes no  no;
+        ReadExactError:        yes yes yes no  no;
+        WaitError:             yes yes yes no  no;
+        WaitTimeoutError:      yes yes yes no  no;
+        WriteAllError:         yes yes yes no  no;
+        TryChunkError:         yes yes yes no  no;
+        ChunkError:            yes yes yes no  no;
+        ReserveError:          yes yes yes no  no;
+        FillError:             yes yes yes no  no;
+        DrainError:            yes yes yes no  no;
+        PipeError:             yes yes yes no  no;
+        PipeFailure:           yes yes yes no  no;
+        PipelineError:         yes yes yes no  no;
+        PipelineFailure:       yes yes yes no  no;
+    }
+
+    #[cfg(all(feature = "eventfd", target_os = "linux"))]
+    auto_traits! {
+        highwater::EventFd:      yes yes yes yes yes;
+        highwater::EventFdError: yes yes yes no  no;
+    }
+
+    #[cfg(feature = "async")]
+    auto_traits! {
+        highwater::ReadAsync<'static, u8>:  yes no  yes no yes;
+        highwater::WriteAsync<'static, u8>: yes no  yes no yes;
+        highwater::WaitDrain<'static, u8>:  yes no  yes no yes;
+        highwater::Closed<'static, u8>:     yes no  yes no yes;
+        highwater::SinkError<u8>:           yes yes yes no no;
     }
 }
 

@@ -5,7 +5,10 @@ use crate::{
     shared::Shared,
     sync::{Arc, Mutex},
 };
-use core::fmt;
+use core::{
+    fmt,
+    panic::{RefUnwindSafe, UnwindSafe},
+};
 
 /// Stops a [`Pipe`](crate::Pipe) or a [`Pipeline`](crate::Pipeline) from any thread, before it runs or while
 /// it does. Clones stop the same.
@@ -35,6 +38,10 @@ struct Channels {
     is_over: bool,
     attached: Vec<Arc<Shared>>,
 }
+
+// Nothing of the caller's runs while it is changed: a Waker that panics is caught where it is called.
+impl UnwindSafe for CancelHandle {}
+impl RefUnwindSafe for CancelHandle {}
 
 impl CancelHandle {
     pub(super) fn new() -> Self {

@@ -4,6 +4,7 @@
 //! A cursor is safe to use because there is exactly one of each for a ring, they move one item at
 //! a time, and each operation checks its half of the invariant in `ring/mod.rs`. Knows nothing of
 //! waiting.
+#![allow(unsafe_code)]
 
 use super::{
     level::{Level, Marks, Most, Refusal, MAX_LENGTH},

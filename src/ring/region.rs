@@ -3,6 +3,7 @@
 //!
 //! A region borrows its cursor, so that nothing else moves meanwhile. If it is forgotten, the cursor
 //! stands where it stood: what was put into the room leaks, what was taken out is not seen again.
+#![allow(unsafe_code)]
 
 use super::{
     cursor::{ReadCursor, WriteCursor},

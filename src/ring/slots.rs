@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of heads, tails or marks: which slot holds an item is the callers' promise, which
 //! `cursor.rs` keeps. Indices run on for ever and wrap; a mask makes slots of them.
+#![allow(unsafe_code)]
 
 use crate::{
     error::BuildError,

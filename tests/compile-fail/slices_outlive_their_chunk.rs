@@ -1,0 +1,8 @@
+fn main() {
+    let (mut producer, mut consumer) = highwater::channel(4);
+    producer.write(String::from("freed")).unwrap();
+    let chunk = consumer.try_chunk_up_to(1).unwrap();
+    let (first, _) = chunk.as_slices();
+    chunk.consume_all();
+    println!("{first:?}");
+}
