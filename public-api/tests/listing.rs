@@ -7,7 +7,7 @@
 //! `cd public-api && UPDATE_LISTING=1 cargo test`, and read the difference.
 
 use public_api::Builder;
-use std::{collections::BTreeSet, env, fs, path::Path, process::Command};
+use std::{collections::BTreeSet, env, fs, process::Command};
 
 const COMPILER: &str = "rustc 1.95.";
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
