@@ -99,7 +99,10 @@ impl AsyncRead for ByteConsumer {
             return Poll::Ready(Ok(()));
         }
         ready!(this.poll_readable(cx));
-        let read = this.items.chunk_up_to(to.remaining()).map(|chunk| put(chunk, to));
+        let read = this
+            .items
+            .chunk_up_to(to.remaining())
+            .map(|chunk| put(chunk, to));
         Poll::Ready(end_of_file(read).map(drop))
     }
 }
