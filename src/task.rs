@@ -160,6 +160,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     }
 }
 
+#[cfg(any(feature = "futures-io", feature = "tokio"))]
 impl<T: Copy> Producer<T> {
     /// Writes a whole slice, if by what this end last saw that surely stays below the mark, in a turn that is
     /// granted: which it then takes.
@@ -257,6 +258,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         Poll::Ready(done)
     }
 
+    #[cfg(any(feature = "futures-io", feature = "tokio"))]
     /// Borrows that many items, if by what this end last saw they are there, in a turn that is granted: which it
     /// then takes.
     #[inline]

@@ -44,6 +44,11 @@ fn panic(_: &PanicInfo<'_>) -> ! {
     unsafe { abort() }
 }
 
+/// The host's `alloc` was built to unwind, and asks for this, which is never called.
+#[cfg(not(target_os = "none"))]
+#[no_mangle]
+extern "C" fn rust_eh_personality() {}
+
 /// What both sides of C hold a pointer to.
 pub struct Samples {
     producer: Producer<u32>,
