@@ -5,7 +5,6 @@
 #![forbid(unsafe_code)]
 
 use crate::{
-    chunk::ReadChunk,
     consumer::Consumer,
     error::{ReadError, TryReadError, TryWriteError, WaitError, WriteError},
     producer::{Finish, Producer},
@@ -258,11 +257,14 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         Poll::Ready(done)
     }
 
-    #[cfg(any(feature = "futures-io", feature = "tokio"))]
     /// Borrows that many items, if by what this end last saw they are there, in a turn that is granted: which it
     /// then takes.
+    #[cfg(any(feature = "futures-io", feature = "tokio"))]
     #[inline]
-    pub(crate) fn chunk_in_turn(&mut self, items: usize) -> Option<ReadChunk<'_, T, W>> {
+    pub(crate) fn chunk_in_turn(
+        &mut self,
+        items: usize,
+    ) -> Option<crate::chunk::ReadChunk<'_, T, W>> {
         let is_fast = self.sleeper.turns.is_granted()
             && self.shared.writable.is_quiet()
             && self.cursor.items_seen() >= items;
