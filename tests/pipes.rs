@@ -171,6 +171,23 @@ fn a_sink_that_fails_at_any_byte_is_named_and_the_bytes_reported_are_in_it() {
 }
 
 #[test]
+fn a_source_that_fails_at_any_moment_is_never_taken_for_a_cancel() {
+    deadline(|| {
+        for round in 0..20_000 {
+            // The sink is somewhere between two looks.
+            let bytes = vec![7; round % 50];
+            let fault = Fault::Error(ErrorKind::Other);
+            let source = Moody::new(Cursor::new(bytes), round as u64, 9, round % 50, fault);
+            let error = Pipe::new()
+                .high_water_mark(4)
+                .run(source, io::sink())
+                .unwrap_err();
+            assert!(matches!(error.failure, PipeFailure::Source(_)), "{error}");
+        }
+    });
+}
+
+#[test]
 fn a_source_that_panics_is_an_error_and_no_end() {
     deadline(|| {
         let source = Moody::new(io::repeat(7), 1, 50, 1000, Fault::Panic);

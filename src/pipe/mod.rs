@@ -305,9 +305,11 @@ impl<'p> Pipe<'p> {
                     consumer.cancel(error.to_string());
                     return Err(PipeFailure::Sink(error).after(bytes));
                 }
-                // How the source ended is in the result of its thread.
+                // How the source ended is in the result of its thread. (An abort shows before the producer's
+                // state does: that alone would not tell whose it is.)
                 Err(DrainError::Stream(ReadError::Aborted(_)))
-                    if consumer.get_ref().shared.producer_state() != ProducerState::Aborted =>
+                    if cancel.is_cancelled()
+                        && consumer.get_ref().shared.producer_state() != ProducerState::Aborted =>
                 {
                     return Err(PipeFailure::Cancelled.after(bytes));
                 }
