@@ -633,6 +633,10 @@ impl<T> Consumer<T> {
     /// The most items that are sure to come while none is taken: one above the low-water mark, as long as
     /// that is within the capacity. With so many there, a producer that was told to stop may wait for
     /// drain.
+    ///
+    /// Less from one moment to the next if the producer lowers that mark. [`chunk`](Self::chunk) then fails as
+    /// `TooLarge`; whoever waits by a descriptor or a callback for so many, as [`try_chunk`](Self::try_chunk)
+    /// found fewer, asks for this once more, before the wait.
     pub fn max_chunk(&self) -> usize {
         self.capacity().min(self.low_water_mark() + 1)
     }
