@@ -1,4 +1,5 @@
-//! A sandbox that refuses `membarrier(2)`, for a test in a process of its own.
+//! A sandbox that refuses a system call, for a test in a process of its own.
+#![allow(dead_code)]
 
 use rustix::thread::membarrier_query;
 use seccompiler::{apply_filter_all_threads, BpfProgram, SeccompAction, SeccompFilter};
@@ -12,14 +13,30 @@ pub fn refuse_membarrier() {
     } else {
         283
     };
+    refuse(&[membarrier], EPERM);
+    assert!(membarrier_query().is_empty(), "the filter does not work");
+}
+
+/// From now on this process gets no new thread, as if the system had no more.
+pub fn refuse_threads() {
+    const EAGAIN: u32 = 11;
+    let clone = if cfg!(target_arch = "x86_64") {
+        56
+    } else {
+        220
+    };
+    let clone3 = 435;
+    refuse(&[clone, clone3], EAGAIN);
+}
+
+fn refuse(calls: &[i64], error: u32) {
     let filter: BpfProgram = SeccompFilter::new(
-        [(membarrier, Vec::new())].into_iter().collect(),
+        calls.iter().map(|call| (*call, Vec::new())).collect(),
         SeccompAction::Allow,
-        SeccompAction::Errno(EPERM),
+        SeccompAction::Errno(error),
         ARCH.try_into().expect("seccompiler knows this processor"),
     )
     .and_then(TryInto::try_into)
     .expect("the filter is well-formed");
     apply_filter_all_threads(&filter).expect("a process may restrict itself");
-    assert!(membarrier_query().is_empty(), "the filter does not work");
 }
