@@ -6,6 +6,7 @@ use highwater::{Pipe, PipeFailure};
 use std::{
     io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write},
     panic::{self, catch_unwind, AssertUnwindSafe},
+    sync::mpsc,
 };
 
 /// What an end does in one call.
@@ -43,6 +44,8 @@ struct Scripted<'a> {
 struct Source {
     script: std::vec::IntoIter<Call>,
     bytes: std::vec::IntoIter<u8>,
+    /// Goes with it.
+    _alive: mpsc::Sender<()>,
 }
 
 impl Call {
@@ -134,9 +137,11 @@ pub fn run(bytes: &[u8]) {
     // No two bytes near each other are alike.
     let all: Vec<u8> = (0..found.length).map(|i| (i ^ (i >> 8)) as u8).collect();
     let mut copy = Vec::new();
+    let (alive, released) = mpsc::channel();
     let source = Source {
         script: found.source.clone().into_iter(),
         bytes: all.clone().into_iter(),
+        _alive: alive,
     };
     let sink = Scripted {
         script: &found.sink,
@@ -147,6 +152,8 @@ pub fn run(bytes: &[u8]) {
         .high_water_mark(found.high)
         .low_water_mark(found.low.min(found.high));
     let result = catch_unwind(AssertUnwindSafe(|| pipe.run(source, sink)));
+    // Its thread may go on for a moment, but it is always released.
+    let _ = released.recv();
     let result = match result {
         Ok(result) => result,
         Err(_) => {
