@@ -144,19 +144,19 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
         let weight = self.producer.cursor.measure(&item);
         match self.producer.hold_back_below_mark(item, weight) {
             Ok(()) => Ok(()),
-            Err(item) => self.write_when_drained(item),
+            Err(item) => self.write_when_drained(item, weight),
         }
     }
 
     #[cfg(feature = "std")]
     #[inline(never)]
-    fn write_when_drained(&mut self, item: T) -> Result<(), WriteError<T>> {
+    fn write_when_drained(&mut self, item: T, weight: usize) -> Result<(), WriteError<T>> {
         let mut waiting = Some(item);
         while let Some(item) = waiting.take() {
             let item = if self.producer.cursor.need_drain() {
                 item
             } else {
-                match self.try_write(item) {
+                match self.try_write_after_look(item, weight) {
                     Ok(_) => break,
                     Err(TryWriteError::Closed(item)) => return Err(WriteError(item)),
                     Err(TryWriteError::WouldBlock(item)) => item,

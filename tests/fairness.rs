@@ -309,3 +309,26 @@ fn a_timer_fires_beside_a_task_that_is_fed_by_a_thread_as_fast_as_it_can() {
         count
     });
 }
+
+/// How often a task whose end finds nothing wakes itself, in so many waits.
+fn self_wake_ups(runtime: &Runtime, waits: usize) -> usize {
+    let _entered = runtime.enter();
+    let (_producer, mut consumer) = highwater::channel::<usize>(4);
+    let bell = Arc::new(Bell::default());
+    let waker = bell.clone().into();
+    for _ in 0..waits {
+        let read = pin!(consumer.read_async());
+        assert!(read.poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    bell.0.load(Ordering::SeqCst)
+}
+
+#[test]
+fn a_task_that_finds_nothing_looks_again_only_where_no_other_thread_would_steal_it() {
+    let several = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .build()
+        .unwrap();
+    assert_eq!(self_wake_ups(&several, 100), 0);
+    assert_ne!(self_wake_ups(&current_thread(), 100), 0);
+}

@@ -312,12 +312,15 @@ fn an_item_is_weighed_once_for_each_time_it_is_written() {
         let writer = thread::spawn(move || producer.write(3).map(|()| producer).unwrap());
         eventually("the producer sleeps", || monitor.stats().producer_parks > 0);
         assert_eq!(consumer.read(), Ok(1));
-        let producer = writer.join().unwrap();
+        let mut producer = writer.join().unwrap();
         assert_eq!(weighed.load(Ordering::Relaxed), 4, "also if it had to wait");
         assert_eq!(consumer.read(), Ok(2));
         assert_eq!(consumer.read(), Ok(3));
         assert_eq!(weighed.load(Ordering::Relaxed), 4, "and not by the reader");
-        drop(producer);
+        let mut batch = producer.batch();
+        batch.write(4).unwrap();
+        batch.write(5).unwrap(); // reaches the mark
+        assert_eq!(weighed.load(Ordering::Relaxed), 6, "nor again in a batch");
     });
 }
 
