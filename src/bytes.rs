@@ -18,11 +18,6 @@ use std::{
     io::{self, BufRead, ErrorKind, IoSlice, IoSliceMut, Read, Write},
 };
 
-/// Bytes go many at a time. Two tasks that take turns on one thread, with the bytes in its cache, move more of them
-/// than two that copy from one processor's cache to the other's: so the one that waits lets its thread go.
-#[cfg(feature = "async")]
-const SPIN_IN_TASKS: bool = false;
-
 /// Makes a byte stream between two threads, which says stop at `high_water_mark` bytes and goes on at
 /// half of that: as a pipe of the operating system, without the system calls.
 ///
@@ -108,7 +103,7 @@ impl ByteProducer {
     /// Turns it back into the end of a channel.
     pub fn into_inner(#[allow(unused_mut)] mut self) -> Producer<u8> {
         #[cfg(feature = "async")]
-        self.items.sleeper.spin_in_tasks(true);
+        self.items.sleeper.moves_many(false);
         self.items
     }
 
@@ -165,7 +160,7 @@ impl ByteProducer {
 impl From<Producer<u8>> for ByteProducer {
     fn from(#[allow(unused_mut)] mut items: Producer<u8>) -> Self {
         #[cfg(feature = "async")]
-        items.sleeper.spin_in_tasks(SPIN_IN_TASKS);
+        items.sleeper.moves_many(true);
         Self { items }
     }
 }
@@ -228,7 +223,7 @@ impl ByteConsumer {
     /// Turns it back into the end of a channel.
     pub fn into_inner(#[allow(unused_mut)] mut self) -> Consumer<u8> {
         #[cfg(feature = "async")]
-        self.items.sleeper.spin_in_tasks(true);
+        self.items.sleeper.moves_many(false);
         self.items
     }
 
@@ -281,7 +276,7 @@ impl ByteConsumer {
 impl From<Consumer<u8>> for ByteConsumer {
     fn from(#[allow(unused_mut)] mut items: Consumer<u8>) -> Self {
         #[cfg(feature = "async")]
-        items.sleeper.spin_in_tasks(SPIN_IN_TASKS);
+        items.sleeper.moves_many(true);
         Self { items }
     }
 }

@@ -181,7 +181,7 @@ impl<'a, T: Copy> WriteChunk<'a, T> {
         self.region.commit(count);
         let cursor = self.region.cursor();
         if let Some((before, now)) = cursor.publish_rest() {
-            self.shared.readable.passed(before, now);
+            self.shared.readable.passed_with_notes(before, now);
         }
         cursor.stayed_below_mark();
     }
@@ -192,8 +192,8 @@ impl<T: Copy> Producer<T> {
     /// whether it was taken.
     #[inline]
     pub(crate) fn write_slice_below_mark(&mut self, items: &[T]) -> bool {
-        let is_fast =
-            self.shared.readable.is_quiet() && items.len() <= self.cursor.room_below_mark();
+        let is_fast = self.shared.readable.is_quiet_or_fenced()
+            && items.len() <= self.cursor.room_below_mark();
         if is_fast {
             self.chunk_of(items.len()).commit_slice_below_mark(items);
         }

@@ -177,7 +177,7 @@ impl<T> Producer<T> {
     /// Waits until it has drained and a slot is free.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WaitError>> {
         let is_fast = self.sleeper.turns.is_granted()
-            && self.shared.readable.is_quiet()
+            && self.shared.readable.is_quiet_or_fenced()
             && self.cursor.room_below_mark() > 0;
         if is_fast {
             self.sleeper.turns.count();
@@ -266,7 +266,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         items: usize,
     ) -> Option<crate::chunk::ReadChunk<'_, T, W>> {
         let is_fast = self.sleeper.turns.is_granted()
-            && self.shared.writable.is_quiet()
+            && self.shared.writable.is_quiet_or_fenced()
             && self.cursor.items_seen() >= items;
         is_fast.then(|| {
             self.sleeper.turns.count();

@@ -17,11 +17,12 @@
  *   HEAVY_OTHER  it drains nothing but the other's
  *   NO_LOOK      the end sleeps without a second look
  *
- * With REFUSED the kernel may refuse the call from any time on, and the ends change over to fences:
+ * With REFUSED the kernel may refuse the call from any time on, and the ends change over to fences; with WISH
+ * an end may ask for fences by itself, and goes on with the call until they are confirmed:
  *
  *   NO_FULL      the end goes on without a fence, though it has seen the note
- *   NO_FENCE     the end goes to sleep without a fence, once it has been refused
- *   TRUST        it relies on being woken before the other has confirmed its fences
+ *   NO_FENCE     the end goes to sleep without a fence, once it has been refused or they are confirmed
+ *   TRUST        it relies on the other's fences before they are confirmed
  *   EARLY        it confirms its own fences before it has seen the note
  *
  * Not here: loads are made in order, and stores reach memory in order. What Release and Acquire are for
@@ -82,7 +83,7 @@ inline write_back(who, word, value) {
     if
     :: word == INDEX -> index[who] = value
     :: word == WAKE_AT -> wake_at[who] = value
-    :: else -> fences_seen[1 - who] = value
+    :: else -> fences_seen[1 - (who)] = value
     fi;
     word = 0;
     value = 0
@@ -175,22 +176,25 @@ inline wait_until(who, at, ready) {
     :: notified[who] = false;
         slot[who] = true;
         buffer[who]!WAKE_AT,at;
-        /* Gate::heavy_barrier */
-        reliable = true;
+#ifdef WISH
         if
-        :: !is_fenced -> membarrier(who)
-#ifdef REFUSED
         :: is_fenced = true; fenced_note[who] = true
-#endif
-        :: is_fenced
+        :: skip
         fi;
+#endif
+        /* Gate::heavy_barrier */
+        seen = fences_seen[who] || (who == TRUST && is_fenced);
         if
-        :: is_fenced ->
-            reliable = fences_seen[who] || who == TRUST;
-            if
-            :: who != NO_FENCE -> fence(who)
-            :: else
-            fi
+        :: seen
+        :: !seen && !is_refused -> membarrier(who)
+#ifdef REFUSED
+        :: !seen && !is_refused -> is_refused = true; is_fenced = true; fenced_note[who] = true
+#endif
+        :: !seen && is_refused
+        fi;
+        reliable = seen || !is_refused || who == TRUST;
+        if
+        :: (seen || is_refused) && who != NO_FENCE -> fence(who)
         :: else
         fi;
         if
@@ -211,12 +215,12 @@ inline wait_until(who, at, ready) {
         :: else
         fi
     od;
-    atomic { slot[who] = false; notified[who] = false; reliable = false }
+    atomic { slot[who] = false; notified[who] = false; reliable = false; seen = false }
 }
 
 active proctype producer() {
     byte tail, before, announced, word, value;
-    bool sees_note, looks_late, is_there, is_fenced, reliable;
+    bool sees_note, looks_late, is_there, is_fenced, is_refused, seen, reliable;
     do
     :: tail == ITEMS -> break
     :: tail < ITEMS ->
@@ -234,7 +238,7 @@ active proctype producer() {
 
 active proctype consumer() {
     byte head, before, announced, word, value;
-    bool sees_note, looks_late, is_there, is_fenced, reliable;
+    bool sees_note, looks_late, is_there, is_fenced, is_refused, seen, reliable;
     do
     :: head == ITEMS -> break
     :: head < ITEMS ->

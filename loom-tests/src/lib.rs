@@ -70,7 +70,7 @@ pub fn in_both_modes(at_least: usize, body: impl Fn(Builder) + Copy + Sync + Sen
 }
 
 /// Ends whose producer has drained when all was read, as in Node.
-pub fn drained_ends(builder: Builder, high: usize) -> (Producer<usize>, Consumer<usize>) {
+pub fn drained_ends<T>(builder: Builder, high: usize) -> (Producer<T>, Consumer<T>) {
     builder
         .high_water_mark(high)
         .low_water_mark(0)

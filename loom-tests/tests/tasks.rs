@@ -1,10 +1,11 @@
 //! Tasks: what registers a `Waker` races what wakes it.
 
-use highwater::Builder;
+use futures_io::AsyncRead;
+use highwater::{Builder, ByteConsumer};
 use loom::{future::block_on, thread};
 use loom_tests::{drained_ends as ends, exhaustive_model, in_both_modes, model, Goes, Leaves};
 use std::{
-    future::Future,
+    future::{poll_fn, Future},
     pin::Pin,
     sync::{
         atomic::{AtomicUsize, Ordering},
@@ -76,6 +77,30 @@ fn two_tasks_wait_for_each_other_by_turns() {
             }
         });
         writer.join().unwrap();
+    });
+}
+
+/// A model's byte ends ask at their first wait, real ones after a few.
+#[test]
+fn a_byte_end_that_asks_for_fences_as_it_waits_is_woken() {
+    in_both_modes(20, |builder| {
+        let (mut producer, consumer) = ends(builder, 2);
+        let mut consumer = ByteConsumer::from(consumer);
+        let writer = thread::spawn(move || {
+            for i in 0..2 {
+                assert_eq!(producer.try_write_slice(&[i]), Ok(1));
+            }
+            producer
+        });
+        block_on(async {
+            for i in 0..2 {
+                let mut byte = [7];
+                let read = |cx: &mut Context<'_>| Pin::new(&mut consumer).poll_read(cx, &mut byte);
+                assert_eq!(poll_fn(read).await.unwrap(), 1);
+                assert_eq!(byte, [i]);
+            }
+        });
+        drop(writer.join().unwrap());
     });
 }
 

@@ -35,7 +35,8 @@
 //!
 //! Without `membarrier` the owner notes [`FENCED`], and the other side uses a full fence from the
 //! moment it sees that. Until it has confirmed so (`fences_seen`), a sleeper does not rely on being
-//! woken: it looks again by itself now and then. That happens once in a gate's life, if at all.
+//! woken: it looks again by itself now and then. That happens once in a gate's life, if at all. An owner
+//! may also ask for fences by itself (`Sleeper::moves_many`), and goes on with the heavy barrier until then.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "std")]
@@ -73,6 +74,9 @@ use {
 
 /// A note: the other side must use a full fence between publishing and asking who sleeps.
 const FENCED: usize = 1;
+/// After so many waits an end that moves many items at a time asks for fences.
+#[cfg(feature = "async")]
+const FEW_REGISTRATIONS: u32 = if MODEL { 1 } else { 16 };
 /// Notes of the ends, from here on.
 pub(crate) const FIRST_NOTE: usize = 2;
 
@@ -144,6 +148,13 @@ impl Gate {
         self.line.notes.load(Ordering::Relaxed) == 0
     }
 
+    /// The same, but for the wish for fences.
+    #[inline(always)]
+    pub(crate) fn is_quiet_or_fenced(&self) -> bool {
+        // Relaxed: as in `is_quiet`.
+        self.line.notes.load(Ordering::Relaxed) & !FENCED == 0
+    }
+
     /// For the other side: the notes.
     pub(crate) fn notes(&self) -> usize {
         // Acquire: pairs with the Release in `leave_note`.
@@ -183,8 +194,10 @@ impl Gate {
 
     #[cfg(all(loom, feature = "loom"))]
     fn asymmetric_barrier(&self) -> bool {
-        // SeqCst: pairs with the one in `light_barrier`.
-        fence(Ordering::SeqCst);
+        if !self.heavy_is_refused {
+            // SeqCst: pairs with the one in `light_barrier`.
+            fence(Ordering::SeqCst);
+        }
         !self.heavy_is_refused
     }
 
@@ -333,6 +346,9 @@ impl Gate {
         self.put_waker(Some(waker.clone()));
         sleeper.disarm();
         sleeper.task_registers();
+        if sleeper.wants_fences() {
+            self.ask_for_fences(&sleeper.fenced);
+        }
         // Relaxed: as in `wait_until`.
         self.line.wake_at.store(wake_at(), Ordering::Relaxed);
         let reliable = self.heavy_barrier(&sleeper.fenced);
@@ -486,18 +502,24 @@ impl Gate {
         was_there
     }
 
-    /// Returns whether the other side is sure to see the announcement made before.
-    fn heavy_barrier(&self, fenced: &Cell<bool>) -> bool {
-        if !fenced.get() {
-            if self.asymmetric_barrier() {
-                return true;
-            }
-            fenced.set(true);
+    fn ask_for_fences(&self, fenced: &Cell<bool>) {
+        if !fenced.replace(true) {
             self.leave_note(FENCED);
         }
+    }
+
+    /// Returns whether the other side is sure to see the announcement made before.
+    fn heavy_barrier(&self, fenced: &Cell<bool>) -> bool {
         // Relaxed: pairs with the store in `confirm_fences`. Before the fence and the look: what the
         // other side published without a fence, it published before it confirmed.
         let seen = self.bell.fences_seen.load(Ordering::Relaxed);
+        if !seen {
+            // Does for a publication with a fence, too.
+            if self.asymmetric_barrier() {
+                return true;
+            }
+            self.ask_for_fences(fenced);
+        }
         // SeqCst: pairs with the fence in `full_barrier`.
         fence(Ordering::SeqCst);
         seen
@@ -564,6 +586,8 @@ pub(crate) struct Sleeper {
     registration: Cell<Registration>,
     #[cfg(feature = "async")]
     registrations: u32,
+    #[cfg(feature = "async")]
+    moves_many: bool,
     again: again::Again,
 }
 
@@ -585,6 +609,8 @@ impl Sleeper {
             registration: Cell::default(),
             #[cfg(feature = "async")]
             registrations: 0,
+            #[cfg(feature = "async")]
+            moves_many: false,
             again: again::Again::new(),
         }
     }
@@ -616,10 +642,19 @@ impl Sleeper {
         self.registration.set(Registration(None));
     }
 
-    /// Whether a task spins before it leaves its Waker, as it does by itself.
+    /// Whether this end moves many items at a time, as bytes go. Two tasks that take turns on one thread, with the
+    /// items in its cache, move more of them than two that copy from one processor's cache to the other's: so the
+    /// one that waits does not spin, but lets its thread go. And as a fence is next to nothing to so many items,
+    /// whereas the heavy barrier costs a microsecond, it asks for fences once it has waited a few times.
     #[cfg(feature = "async")]
-    pub(crate) fn spin_in_tasks(&mut self, spins: bool) {
-        self.spin.in_tasks(spins);
+    pub(crate) fn moves_many(&mut self, many: bool) {
+        self.moves_many = many;
+        self.spin.in_tasks(!many);
+    }
+
+    #[cfg(feature = "async")]
+    fn wants_fences(&self) -> bool {
+        self.moves_many && self.registrations >= FEW_REGISTRATIONS
     }
 
     /// Whether the last wait was next to none.
