@@ -45,6 +45,8 @@ mod again;
 // A model never makes the call.
 #[cfg_attr(all(loom, feature = "loom"), allow(dead_code))]
 pub(crate) mod barrier;
+#[cfg(feature = "async")]
+mod cost;
 #[cfg(all(feature = "eventfd", target_os = "linux"))]
 pub(crate) mod event;
 #[cfg(all(feature = "std", not(all(feature = "eventfd", target_os = "linux"))))]
@@ -74,9 +76,6 @@ use {
 
 /// A note: the other side must use a full fence between publishing and asking who sleeps.
 const FENCED: usize = 1;
-/// After so many waits an end that moves many items at a time asks for fences.
-#[cfg(feature = "async")]
-const FEW_REGISTRATIONS: u32 = if MODEL { 1 } else { 16 };
 /// Notes of the ends, from here on.
 pub(crate) const FIRST_NOTE: usize = 2;
 
@@ -346,12 +345,19 @@ impl Gate {
         self.put_waker(Some(waker.clone()));
         sleeper.disarm();
         sleeper.task_registers();
-        if sleeper.wants_fences() {
-            self.ask_for_fences(&sleeper.fenced);
-        }
         // Relaxed: as in `wait_until`.
         self.line.wake_at.store(wake_at(), Ordering::Relaxed);
-        let reliable = self.heavy_barrier(&sleeper.fenced);
+        let fenced = &sleeper.fenced;
+        let reliable = match &mut sleeper.cost {
+            Some(cost) if !fenced.get() => {
+                let reliable = cost.of(|| self.heavy_barrier(fenced));
+                if cost.is_high() {
+                    self.ask_for_fences(fenced);
+                }
+                reliable
+            }
+            _ => self.heavy_barrier(fenced),
+        };
         if ready() {
             self.disarm(sleeper);
             return true;
@@ -586,8 +592,9 @@ pub(crate) struct Sleeper {
     registration: Cell<Registration>,
     #[cfg(feature = "async")]
     registrations: u32,
+    /// Of the heavy barrier, if this end would rather have fences where that is high.
     #[cfg(feature = "async")]
-    moves_many: bool,
+    cost: Option<cost::Cost>,
     again: again::Again,
 }
 
@@ -610,7 +617,7 @@ impl Sleeper {
             #[cfg(feature = "async")]
             registrations: 0,
             #[cfg(feature = "async")]
-            moves_many: false,
+            cost: None,
             again: again::Again::new(),
         }
     }
@@ -645,16 +652,11 @@ impl Sleeper {
     /// Whether this end moves many items at a time, as bytes go. Two tasks that take turns on one thread, with the
     /// items in its cache, move more of them than two that copy from one processor's cache to the other's: so the
     /// one that waits does not spin, but lets its thread go. And as a fence is next to nothing to so many items,
-    /// whereas the heavy barrier costs a microsecond, it asks for fences once it has waited a few times.
+    /// it asks for fences if the heavy barrier costs it more.
     #[cfg(feature = "async")]
     pub(crate) fn moves_many(&mut self, many: bool) {
-        self.moves_many = many;
         self.spin.in_tasks(!many);
-    }
-
-    #[cfg(feature = "async")]
-    fn wants_fences(&self) -> bool {
-        self.moves_many && self.registrations >= FEW_REGISTRATIONS
+        self.cost = many.then(cost::Cost::default);
     }
 
     /// Whether the last wait was next to none.
