@@ -173,34 +173,6 @@ impl<T> WriteChunk<'_, T> {
     }
 }
 
-impl<'a, T: Copy> WriteChunk<'a, T> {
-    /// Writes all items of a slice to the channel, for which the room was made.
-    #[inline]
-    fn commit_slice_below_mark(mut self, items: &[T]) {
-        let count = self.fill_from_slice(items);
-        self.region.commit(count);
-        let cursor = self.region.cursor();
-        if let Some((before, now)) = cursor.publish_rest() {
-            self.shared.readable.passed_with_notes(before, now);
-        }
-        cursor.stayed_below_mark();
-    }
-}
-
-impl<T: Copy> Producer<T> {
-    /// The fast path of a slice: no note from the consumer, and sure to stay below the mark. Returns
-    /// whether it was taken.
-    #[inline]
-    pub(crate) fn write_slice_below_mark(&mut self, items: &[T]) -> bool {
-        let is_fast = self.shared.readable.is_quiet_or_fenced()
-            && items.len() <= self.cursor.room_below_mark();
-        if is_fast {
-            self.chunk_of(items.len()).commit_slice_below_mark(items);
-        }
-        is_fast
-    }
-}
-
 #[cfg(feature = "std")]
 impl WriteChunk<'_, u8> {
     /// Fills the chunk with bytes of no meaning, to be written over.

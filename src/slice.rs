@@ -57,6 +57,24 @@ impl<T: Copy> Producer<T> {
     }
 }
 
+impl<T: Copy> Producer<T> {
+    /// The fast path: no note from the consumer, and sure to stay below the mark. Returns whether it was taken.
+    #[inline]
+    pub(crate) fn write_slice_below_mark(&mut self, items: &[T]) -> bool {
+        let gate = &self.shared.readable;
+        if !gate.is_quiet_or_fenced() {
+            return false;
+        }
+        match self.cursor.push_slice_below_mark(items) {
+            Some((before, now)) => {
+                gate.passed_with_notes(before, now);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
 #[cfg(feature = "std")]
 impl<T: Copy> Producer<T> {
     /// Writes the first items of a slice, as many as leave the length at or below the high-water mark;
@@ -111,6 +129,33 @@ impl<T: Copy> Producer<T> {
 }
 
 impl<T: Copy> Consumer<T> {
+    /// The fast path: no note from the producer, and a whole slice that was there when this end last looked. Returns
+    /// whether it was taken.
+    #[inline]
+    pub(crate) fn read_slice_seen(&mut self, to: &mut [T]) -> bool {
+        self.copy_out_seen(to.len(), |first, second| {
+            let (to_first, to_second) = to.split_at_mut(first.len());
+            to_first.copy_from_slice(first);
+            to_second.copy_from_slice(second);
+        })
+    }
+
+    /// The same, wherever `copy` takes it.
+    #[inline]
+    pub(crate) fn copy_out_seen(&mut self, count: usize, copy: impl FnOnce(&[T], &[T])) -> bool {
+        let gate = &self.shared.writable;
+        if !gate.is_quiet_or_fenced() {
+            return false;
+        }
+        match self.cursor.copy_out(count, copy) {
+            Some((before, now)) => {
+                gate.passed_with_notes(before, now);
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Reads as many items as are there and fit into a slice; returns how many: at least one, unless the
     /// slice is empty. Never waits.
     ///
@@ -119,8 +164,8 @@ impl<T: Copy> Consumer<T> {
     /// [`TryReadError`] if there is none, as of [`try_read`](Self::try_read).
     #[inline]
     pub fn try_read_slice(&mut self, items: &mut [T]) -> Result<usize, TryReadError> {
-        if items.is_empty() {
-            return Ok(0);
+        if items.is_empty() || self.read_slice_seen(items) {
+            return Ok(items.len());
         }
         self.try_chunk_up_to(items.len())
             .map(|chunk| chunk.copy_to_slice(items))
@@ -136,8 +181,8 @@ impl<T: Copy> Consumer<T> {
     ///
     /// [`ReadError`] if nothing will come any more.
     pub fn read_slice(&mut self, items: &mut [T]) -> Result<usize, ReadError> {
-        if items.is_empty() {
-            return Ok(0);
+        if items.is_empty() || self.read_slice_seen(items) {
+            return Ok(items.len());
         }
         self.chunk_up_to(items.len())
             .map(|chunk| chunk.copy_to_slice(items))

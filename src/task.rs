@@ -257,23 +257,6 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         Poll::Ready(done)
     }
 
-    /// Borrows that many items, if by what this end last saw they are there, in a turn that is granted: which it
-    /// then takes.
-    #[cfg(any(feature = "futures-io", feature = "tokio"))]
-    #[inline]
-    pub(crate) fn chunk_in_turn(
-        &mut self,
-        items: usize,
-    ) -> Option<crate::chunk::ReadChunk<'_, T, W>> {
-        let is_fast = self.sleeper.turns.is_granted()
-            && self.shared.writable.is_quiet_or_fenced()
-            && self.cursor.items_seen() >= items;
-        is_fast.then(|| {
-            self.sleeper.turns.count();
-            self.chunk_of(items)
-        })
-    }
-
     #[inline]
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ReadError>> {
         if self.sleeper.turns.is_granted() {
@@ -288,6 +271,43 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     #[inline(never)]
     fn poll_read_after_look(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ReadError>> {
         self.poll_when_there(cx, Self::read_at_once)
+    }
+}
+
+#[cfg(any(feature = "futures-io", feature = "tokio"))]
+impl<T: Copy> Consumer<T> {
+    /// Whether that many items are there, by what this end last saw, in a turn that is granted: which it then takes.
+    #[inline]
+    pub(crate) fn has_in_turn(&mut self, items: usize) -> bool {
+        let is_fast = self.sleeper.turns.is_granted()
+            && self.shared.writable.is_quiet_or_fenced()
+            && self.cursor.items_seen() >= items;
+        if is_fast {
+            self.sleeper.turns.count();
+        }
+        is_fast
+    }
+
+    /// Fills a slice in the same case.
+    #[cfg(feature = "futures-io")]
+    #[inline]
+    pub(crate) fn read_slice_in_turn(&mut self, to: &mut [T]) -> bool {
+        let is_read = self.sleeper.turns.is_granted() && self.read_slice_seen(to);
+        if is_read {
+            self.sleeper.turns.count();
+        }
+        is_read
+    }
+
+    /// Has that many items copied out in the same case.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn copy_out_in_turn(&mut self, count: usize, copy: impl FnOnce(&[T], &[T])) -> bool {
+        let is_read = self.sleeper.turns.is_granted() && self.copy_out_seen(count, copy);
+        if is_read {
+            self.sleeper.turns.count();
+        }
+        is_read
     }
 }
 

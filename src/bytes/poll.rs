@@ -52,7 +52,7 @@ impl ByteProducer {
 impl ByteConsumer {
     /// Waits until there is a byte, or it is clear that none will come: which of them says the read.
     pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.items.chunk_in_turn(1).is_some() {
+        if self.items.has_in_turn(1) {
             return Poll::Ready(());
         }
         self.items
@@ -69,8 +69,8 @@ impl ByteConsumer {
         if to.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        if let Some(chunk) = self.items.chunk_in_turn(to.len()) {
-            return Poll::Ready(Ok(chunk.copy_to_slice(to)));
+        if self.items.read_slice_in_turn(to) {
+            return Poll::Ready(Ok(to.len()));
         }
         ready!(self.poll_readable(cx));
         Poll::Ready(self.read(to))

@@ -94,8 +94,13 @@ impl AsyncRead for ByteConsumer {
             return Poll::Ready(Ok(()));
         }
         let this = self.get_mut();
-        if let Some(chunk) = this.items.chunk_in_turn(to.remaining()) {
-            put(chunk, to);
+        let is_read = this
+            .items
+            .copy_out_in_turn(to.remaining(), |first, second| {
+                to.put_slice(first);
+                to.put_slice(second);
+            });
+        if is_read {
             return Poll::Ready(Ok(()));
         }
         ready!(this.poll_readable(cx));

@@ -399,12 +399,6 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         }
     }
 
-    /// After a write that surely stayed below the mark: the fast path is open again.
-    #[inline]
-    pub(crate) fn stayed_below_mark(&mut self) {
-        self.set_limit();
-    }
-
     /// Lets no write go the fast way any more, where nobody asks whether the stream has ended. Nor does one
     /// wait for a drain, only to be refused.
     #[cfg(feature = "async")]
@@ -557,7 +551,7 @@ impl<T, W> WriteCursor<T, W> {
     }
 
     #[inline(always)]
-    fn publish_tail(&self, tail: usize) {
+    pub(super) fn publish_tail(&self, tail: usize) {
         // Release: pairs with the Acquire loads of `tail` in ReadCursor::look and Accounting; the item
         // is in its slot.
         self.published.set(tail);
@@ -704,12 +698,12 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
 
 impl<T, W> ReadCursor<T, W> {
     #[inline(always)]
-    fn published(&self) -> usize {
+    pub(super) fn published(&self) -> usize {
         self.published
     }
 
     #[inline(always)]
-    fn publish_head(&mut self, head: usize) {
+    pub(super) fn publish_head(&mut self, head: usize) {
         // Release: pairs with the Acquire loads of `head` in WriteCursor::head and in Accounting;
         // the slot is free.
         self.published = head;

@@ -288,3 +288,44 @@ impl<T, W: Weigh<T>> Drop for ReadRegion<'_, T, W> {
         self.cursor.know_again(self.tail_seen);
     }
 }
+
+impl<T: Copy> WriteCursor<T, Items> {
+    /// Writes and publishes a whole slice if, by what we last saw, it fits and leaves the length below the high
+    /// mark. Returns from where and up to where.
+    #[inline]
+    pub(crate) fn push_slice_below_mark(&mut self, items: &[T]) -> Option<(usize, usize)> {
+        if items.len() > self.room_below_mark() {
+            return None;
+        }
+        let tail = self.published();
+        // SAFETY: up to the limit the slots are free, as in `WriteCursor::put`, and ours until they are
+        // published.
+        unsafe { self.slots_of_ring().copy_from_slice(tail, items) };
+        let now = tail.wrapping_add(items.len());
+        self.publish_tail(now);
+        Some((tail, now))
+    }
+}
+
+impl<T: Copy> ReadCursor<T, Items> {
+    /// Has the next `count` items copied out of their slots, and gives these back, if by what we last saw there are
+    /// so many. Returns from where and up to where.
+    #[inline]
+    pub(crate) fn copy_out(
+        &mut self,
+        count: usize,
+        copy: impl FnOnce(&[T], &[T]),
+    ) -> Option<(usize, usize)> {
+        if count > self.items_seen() {
+            return None;
+        }
+        let head = self.published();
+        // SAFETY: the slots hold items, as last seen, and are ours until they are given back; behind `head` there
+        // is nothing that is read but not given back, as `items_seen` would then be 0.
+        let (first, second) = unsafe { self.slots_of_ring().items(head, count) };
+        copy(first, second);
+        let now = head.wrapping_add(count);
+        self.publish_head(now);
+        Some((head, now))
+    }
+}

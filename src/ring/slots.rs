@@ -171,9 +171,18 @@ impl<T> Slots<T> {
     /// help most so. A line at `end` must be left to the other side, which is at work there.
     #[inline(always)]
     fn soon(&self, index: usize, end: usize) -> Option<*mut T> {
+        if Self::PER_LINE == 0 || index & (Self::PER_LINE - 1) != 0 {
+            return None;
+        }
+        // Not a second condition for there to be anything, or both are computed each time: at worst it is the slot
+        // itself.
         let ahead = 4 * Self::PER_LINE;
-        (Self::PER_LINE > 0 && index & (Self::PER_LINE - 1) == 0 && end.wrapping_sub(index) > ahead)
-            .then(|| self.slot(index.wrapping_add(ahead)))
+        let is_near = end.wrapping_sub(index) <= ahead;
+        Some(self.slot(if is_near {
+            index
+        } else {
+            index.wrapping_add(ahead)
+        }))
     }
 
     /// Moves `item` into the slot at `index`.
