@@ -151,8 +151,11 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
             return None;
         }
         if self.cursor.look() {
-            self.pace.found(self.cursor.items_seen());
-            return self.read_seen().map(Ok);
+            let found = self.cursor.items_seen();
+            let item = self.read_seen();
+            // Not before: meanwhile the item is on its way from the other processor.
+            self.pace.found(found);
+            return item.map(Ok);
         }
         self.pace.found(0);
         // What comes after this is no news: the answer was true when it was asked.

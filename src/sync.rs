@@ -46,12 +46,14 @@ impl Counter {
         Self(core::sync::atomic::AtomicUsize::new(0))
     }
 
+    #[inline]
     pub(crate) fn get(&self) -> usize {
         // Acquire: pairs with the Release in `set`.
         self.0.load(core::sync::atomic::Ordering::Acquire)
     }
 
     /// Adds one. Only the counter's one writer calls this.
+    #[inline]
     pub(crate) fn bump(&self) {
         self.set(self.get().wrapping_add(1));
     }
@@ -64,12 +66,14 @@ impl Counter {
     }
 
     /// Raises the counter to `value`. Only the counter's one writer calls this.
+    #[inline]
     pub(crate) fn raise(&self, value: usize) {
         if value > self.get() {
             self.set(value);
         }
     }
 
+    #[inline]
     fn set(&self, value: usize) {
         // Release: pairs with the Acquire in `get`. One writer, so that no read-modify-write is
         // needed.

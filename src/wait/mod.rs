@@ -155,6 +155,7 @@ impl Gate {
     }
 
     /// For the other side: the notes.
+    #[inline]
     pub(crate) fn notes(&self) -> usize {
         // Acquire: pairs with the Release in `leave_note`.
         self.line.notes.load(Ordering::Acquire)
@@ -201,6 +202,7 @@ impl Gate {
     }
 
     /// The same when the owner may have noted that it wants full fences.
+    #[inline]
     pub(crate) fn passed_with_notes(&self, before: usize, now: usize) {
         if self.notes() & FENCED == 0 {
             self.light_barrier();
