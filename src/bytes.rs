@@ -101,6 +101,9 @@ impl ByteProducer {
     }
 
     /// Turns it back into the end of a channel.
+    ///
+    /// If it has waited in a task it may have asked the other end for a full fence with each read
+    /// ([`barrier::Mode::Asymmetric`](crate::barrier::Mode::Asymmetric)), and that stays.
     pub fn into_inner(#[allow(unused_mut)] mut self) -> Producer<u8> {
         #[cfg(feature = "async")]
         self.items.sleeper.moves_many(false);
@@ -221,6 +224,9 @@ impl ByteConsumer {
     }
 
     /// Turns it back into the end of a channel.
+    ///
+    /// If it has waited in a task it may have asked the other end for a full fence with each write, as a
+    /// [`ByteProducer`] does with each read, and that stays.
     pub fn into_inner(#[allow(unused_mut)] mut self) -> Consumer<u8> {
         #[cfg(feature = "async")]
         self.items.sleeper.moves_many(false);

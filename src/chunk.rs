@@ -155,6 +155,13 @@ impl<T> WriteChunk<'_, T> {
     ///
     /// If fewer were put in; nothing is committed then.
     pub fn commit_first(mut self, count: usize) -> Flow {
+        if let Some((before, now)) = self.region.publish_below_mark(count) {
+            self.shared.readable.passed_with_notes(before, now);
+            // Making the chunk may have found the drain.
+            #[cfg(feature = "std")]
+            listen_for_drain(self.region.cursor(), self.shared, self.sleeper);
+            return Flow::Ready;
+        }
         // A drain is looked for right before each write, so that none is missed.
         let _ = self.region.cursor().free_slots(0);
         let flow = Flow::judged(if count == 0 {

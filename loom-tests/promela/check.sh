@@ -52,4 +52,5 @@ for change in REFUSED WISH; do
         done
     done
 done
+expect pass 500000 -DREFUSED -DWISH
 exit "$wrong"

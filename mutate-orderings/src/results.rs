@@ -108,6 +108,13 @@ pub fn missing<'a>(page: &str, mutants: &'a [Mutant]) -> Vec<&'a str> {
     missing.map(|mutant| &*mutant.name).collect()
 }
 
+/// Rows of the page for which there is no mutant any more.
+pub fn stale<'a>(page: &'a str, mutants: &[Mutant]) -> Vec<&'a str> {
+    let rows = page.lines().filter(|line| line.starts_with("| `"));
+    let is_stale = |line: &&str| !mutants.iter().any(|mutant| line.contains(&row(mutant)));
+    rows.filter(is_stale).collect()
+}
+
 /// The page: all mutants by function and operation.
 pub fn table(mutants: &[(Mutant, Verdict)], list: &List) -> String {
     let count =

@@ -169,6 +169,21 @@ impl<'a, T> WriteRegion<'a, T> {
         // SAFETY: the slots were free, and hold items.
         unsafe { self.cursor.skip(count) };
     }
+
+    /// Publishes the first `count` of the items behind `tail` if, by what we last saw, that leaves the length below
+    /// the high mark. Returns from where and up to where.
+    #[inline]
+    pub(crate) fn publish_below_mark(&mut self, count: usize) -> Option<(usize, usize)> {
+        if count == 0 || count > self.filled || count > self.cursor.room_below_mark() {
+            return None;
+        }
+        self.filled -= count;
+        self.slots -= count;
+        let tail = self.cursor.published();
+        let now = tail.wrapping_add(count);
+        self.cursor.publish_tail(now);
+        Some((tail, now))
+    }
 }
 
 impl WriteRegion<'_, u8> {

@@ -139,7 +139,7 @@ impl<T> Slots<T> {
         }
     };
 
-    /// Asks the processor for the slots that will be read soon, if there are any before `end`.
+    /// Asks the processor for the slots that will be read soon, before `end`.
     #[inline(always)]
     pub(crate) fn prefetch_to_read(&self, index: usize, end: usize) {
         if let Some(_slot) = self.soon(index, end) {
@@ -152,7 +152,7 @@ impl<T> Slots<T> {
         }
     }
 
-    /// Asks the processor for the slots that will be written soon, if there are any before `end`.
+    /// Asks the processor for the slots that will be written soon, before `end`.
     #[inline(always)]
     pub(crate) fn prefetch_to_write(&self, index: usize, end: usize) {
         if let Some(_slot) = self.soon(index, end) {
@@ -167,15 +167,14 @@ impl<T> Slots<T> {
         }
     }
 
-    /// What to ask for: the line that is four lines ahead, whenever `index` comes to a new one. Measured to
-    /// help most so. A line at `end` must be left to the other side, which is at work there.
+    /// What to ask for, whenever `index` comes to a new line: the line that is four lines ahead, measured to help
+    /// most. One at `end` must be left to the other side, which is at work there: then it is the slot itself, which is no
+    /// loss, whereas a second condition would be computed for each item.
     #[inline(always)]
     fn soon(&self, index: usize, end: usize) -> Option<*mut T> {
         if Self::PER_LINE == 0 || index & (Self::PER_LINE - 1) != 0 {
             return None;
         }
-        // Not a second condition for there to be anything, or both are computed each time: at worst it is the slot
-        // itself.
         let ahead = 4 * Self::PER_LINE;
         let is_near = end.wrapping_sub(index) <= ahead;
         Some(self.slot(if is_near {

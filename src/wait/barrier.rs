@@ -49,7 +49,9 @@ static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 pub enum Mode {
     /// No thread has been about to sleep yet, so nothing had to be decided.
     Undecided,
-    /// A thread about to sleep calls `membarrier(2)`; reading and writing take no fence.
+    /// A thread about to sleep calls `membarrier(2)`; reading and writing take no fence. (But for byte streams
+    /// that wait in tasks: where the call turns out to take long, as it does while another processor runs a thread of
+    /// the process, the end that waits asks the other for a fence with each piece, for good.)
     Asymmetric,
     /// Each read and each write takes a full fence (some 10 ns): `membarrier(2)` is not available, or
     /// [`use_fences`] was called.

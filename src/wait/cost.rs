@@ -20,17 +20,18 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// Has a barrier made, and times it now and then.
-    pub(crate) fn of<R>(&mut self, barrier: impl FnOnce() -> R) -> R {
+    /// Before a barrier: when it began, if it is one that is timed.
+    pub(crate) fn begin(&mut self) -> Option<Instant> {
         // There is no time in a model, which is to show what follows.
         self.is_high |= MODEL;
-        if !self.is_timed_next() {
-            return barrier();
+        self.is_timed_next().then(Instant::now)
+    }
+
+    /// After it.
+    pub(crate) fn end(&mut self, begun: Option<Instant>) {
+        if let Some(begun) = begun {
+            self.has_taken(begun.elapsed());
         }
-        let begin = Instant::now();
-        let made = barrier();
-        self.has_taken(begin.elapsed());
-        made
     }
 
     fn is_timed_next(&mut self) -> bool {
@@ -40,7 +41,9 @@ impl Cost {
     }
 
     fn has_taken(&mut self, time: Duration) {
-        self.spent += time;
+        // One that was interrupted, and the first of a process, which has to register, take any time: half of
+        // them have to be dear.
+        self.spent += time.min(2 * HIGH);
         if self.barriers == TIMED {
             self.is_high = self.spent >= HIGH * TIMED;
             self.spent = Duration::ZERO;
@@ -57,9 +60,9 @@ impl Cost {
 mod tests {
     use super::*;
 
-    fn is_high_after(barriers: u32, time: Duration) -> bool {
+    fn is_high_after(times: impl IntoIterator<Item = Duration>) -> bool {
         let mut cost = Cost::default();
-        for _ in 0..barriers {
+        for time in times {
             if cost.is_timed_next() {
                 cost.has_taken(time);
             }
@@ -69,8 +72,17 @@ mod tests {
 
     #[test]
     fn a_few_dear_barriers_are_enough_to_know_and_cheap_ones_say_nothing() {
-        assert!(!is_high_after(TIMED - 1, HIGH));
-        assert!(is_high_after(TIMED, HIGH));
-        assert!(!is_high_after(OF, HIGH / 2));
+        assert!(!is_high_after([HIGH; TIMED as usize - 1]));
+        assert!(is_high_after([HIGH; TIMED as usize]));
+        assert!(!is_high_after([HIGH / 2; OF as usize]));
+    }
+
+    #[test]
+    fn a_barrier_that_was_interrupted_now_and_then_does_not_count_for_more_than_a_dear_one() {
+        let rounds = (0..10 * OF).map(|number| match number % 8 {
+            0 => Duration::from_millis(10),
+            _ => HIGH / 5,
+        });
+        assert!(!is_high_after(rounds));
     }
 }

@@ -349,20 +349,17 @@ impl Gate {
         sleeper.task_registers();
         // Relaxed: as in `wait_until`.
         self.line.wake_at.store(wake_at(), Ordering::Relaxed);
-        let fenced = &sleeper.fenced;
-        let reliable = match &mut sleeper.cost {
-            Some(cost) if !fenced.get() => {
-                let reliable = cost.of(|| self.heavy_barrier(fenced));
-                if cost.is_high() {
-                    self.ask_for_fences(fenced);
-                }
-                reliable
-            }
-            _ => self.heavy_barrier(fenced),
-        };
+        let begun = sleeper.cost.as_mut().and_then(cost::Cost::begin);
+        let reliable = self.heavy_barrier(&sleeper.fenced);
         if ready() {
             self.disarm(sleeper);
             return true;
+        }
+        if let Some(cost) = &mut sleeper.cost {
+            cost.end(begun);
+            if cost.is_high() {
+                self.ask_for_fences(&sleeper.fenced);
+            }
         }
         sleeper.spin.is_pending();
         self.parks.bump();
