@@ -104,9 +104,12 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     pub fn try_write(&mut self, item: T) -> Result<Flow, TryWriteError<T>> {
         let producer = &mut *self.producer;
         let weight = producer.cursor.measure(&item);
-        match producer.hold_back_below_mark(item, weight) {
-            Ok(()) => Ok(Flow::Ready),
-            Err(item) => self.try_write_after_look(item, weight),
+        match producer.slot_in_batch(weight) {
+            Some(slot) => {
+                slot.hold_back(item);
+                Ok(Flow::Ready)
+            }
+            None => self.try_write_after_look(item, weight),
         }
     }
 
@@ -117,19 +120,23 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
             return Err(TryWriteError::Closed(item));
         }
         // The note may have been no more than the wish for fences.
-        let item = match producer.cursor.hold_back_below_mark(item, weight) {
-            Ok(()) => return Ok(Flow::Ready),
-            Err(item) => item,
-        };
+        if let Some(slot) = producer.cursor.vacant_in_batch(weight) {
+            slot.hold_back(item);
+            return Ok(Flow::Ready);
+        }
         if !producer.cursor.stays_below_mark(weight) {
             producer.cursor.look();
         }
         let is_below = producer.cursor.stays_below_mark(weight);
-        match producer.cursor.push(item, weight) {
-            Ok(()) if is_below => Ok(Flow::Ready),
-            Ok(()) => Ok(Flow::judged(producer.cursor.is_high(weight))),
-            Err(item) => Err(TryWriteError::WouldBlock(item)),
+        if !producer.cursor.admits(weight) {
+            return Err(TryWriteError::WouldBlock(item));
         }
+        producer.cursor.hold_back(item, weight);
+        Ok(if is_below {
+            Flow::Ready
+        } else {
+            Flow::judged(producer.cursor.is_high(weight))
+        })
     }
 
     /// As [`Producer::write`], but holds the item back; unless it has to wait: then everything is
@@ -142,9 +149,12 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     #[inline]
     pub fn write(&mut self, item: T) -> Result<(), WriteError<T>> {
         let weight = self.producer.cursor.measure(&item);
-        match self.producer.hold_back_below_mark(item, weight) {
-            Ok(()) => Ok(()),
-            Err(item) => self.write_when_drained(item, weight),
+        match self.producer.slot_in_batch(weight) {
+            Some(slot) => {
+                slot.hold_back(item);
+                Ok(())
+            }
+            None => self.write_when_drained(item, weight),
         }
     }
 

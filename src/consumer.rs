@@ -4,10 +4,10 @@
 use crate::{
     error::{Reason, TryReadError},
     monitor::Monitor,
-    ring::ReadCursor,
+    ring::{Occupied, ReadCursor},
     shared::{ProducerState, Shared},
     sync::Arc,
-    wait::pace::Pace,
+    wait::{pace::Pace, Gate},
     weigh::{Items, Weigh},
 };
 use alloc::boxed::Box;
@@ -86,6 +86,30 @@ pub struct Consumer<T, W = Items> {
     not_sync: PhantomData<Cell<()>>,
 }
 
+/// The next item, on the fast path. It is moved last, and once: it may be large.
+pub(crate) struct Seen<'a, T, W> {
+    occupied: Occupied<'a, T, W>,
+    writable: &'a Gate,
+}
+
+impl<T, W: Weigh<T>> Seen<'_, T, W> {
+    #[inline(always)]
+    pub(crate) fn read(self) -> T {
+        let now = self.occupied.now();
+        let item = self.occupied.take();
+        self.writable.passed(now.wrapping_sub(1), now);
+        item
+    }
+}
+
+/// What a glance at the other side says.
+enum Glance {
+    Item,
+    Nothing,
+    /// It has to be looked at properly.
+    Unclear,
+}
+
 impl<T, W: Weigh<T>> Consumer<T, W> {
     pub(crate) fn new(cursor: ReadCursor<T, W>, shared: Arc<Shared>, pace: Pace) -> Self {
         Self {
@@ -124,42 +148,78 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// ```
     #[inline]
     pub fn try_read(&mut self) -> Result<T, TryReadError> {
-        match self.read_seen() {
-            Some(item) => Ok(item),
-            None => self.try_read_after_look(),
+        match self.seen() {
+            Some(seen) => Ok(seen.read()),
+            None if Self::IS_SMALL => self.try_read_after_look(),
+            None => {
+                self.find_or_listen()?;
+                self.read_found()
+            }
         }
     }
+
+    /// Whether an item is handed on by a call sooner than a second call is made.
+    const IS_SMALL: bool = core::mem::size_of::<T>() <= 64;
 
     #[inline(never)]
     fn try_read_after_look(&mut self) -> Result<T, TryReadError> {
-        if let Some(answer) = self.read_after_glance() {
-            return answer;
+        match self.glance() {
+            Glance::Item => self.read_at_a_glance(),
+            Glance::Nothing => Err(TryReadError::Empty),
+            Glance::Unclear => {
+                self.look_or_listen(1, 1)?;
+                self.read_found()
+            }
         }
-        self.look_or_listen(1, 1)?;
-        self.read_looked_for()
+    }
+
+    /// Looks for an item, which is then taken by `read_found`.
+    #[inline(never)]
+    fn find_or_listen(&mut self) -> Result<(), TryReadError> {
+        match self.glance() {
+            Glance::Item => {
+                self.pace.found(self.cursor.items_seen());
+                Ok(())
+            }
+            Glance::Nothing => Err(TryReadError::Empty),
+            Glance::Unclear => self.look_or_listen(1, 1),
+        }
     }
 
     /// The usual cases of a look, for those who poll: nobody has left a note, nobody listens, and it is
-    /// open whether there is an item. `None` if it is to be looked at properly.
+    /// open whether there is an item.
     #[inline]
-    fn read_after_glance(&mut self) -> Option<Result<T, TryReadError>> {
+    fn glance(&mut self) -> Glance {
         if self.pace.is_pausing()
             || self.has_listener()
             || self.cursor.has_unpublished()
             || !self.shared.writable.is_quiet()
         {
-            return None;
+            return Glance::Unclear;
         }
         if self.cursor.look() {
-            let found = self.cursor.items_seen();
-            let item = self.read_seen();
-            // Not before: meanwhile the item is on its way from the other processor.
-            self.pace.found(found);
-            return item.map(Ok);
+            return Glance::Item;
         }
         self.pace.found(0);
         // What comes after this is no news: the answer was true when it was asked.
-        (self.shared.producer_state() == ProducerState::Open).then(|| Err(TryReadError::Empty))
+        if self.shared.producer_state() == ProducerState::Open {
+            Glance::Nothing
+        } else {
+            Glance::Unclear
+        }
+    }
+
+    /// The item of a glance, which has seen that there is no note.
+    #[inline]
+    fn read_at_a_glance<E>(&mut self) -> Result<T, E> {
+        let found = self.cursor.items_seen();
+        let occupied = self.cursor.occupied().expect("it was seen");
+        let now = occupied.now();
+        let item = occupied.take();
+        self.shared.writable.passed(now.wrapping_sub(1), now);
+        // Not before: meanwhile the item is on its way from the other processor.
+        self.pace.found(found);
+        Ok(item)
     }
 
     fn has_listener(&self) -> bool {
@@ -171,36 +231,47 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
 
     /// The fast path: no note from the producer, and an item that we know of.
     #[inline(always)]
-    pub(crate) fn read_seen(&mut self) -> Option<T> {
-        if !self.shared.writable.is_quiet() {
+    pub(crate) fn seen(&mut self) -> Option<Seen<'_, T, W>> {
+        let writable = &self.shared.writable;
+        if !writable.is_quiet() {
             return None;
         }
-        let (item, now) = self.cursor.pop()?;
-        self.shared.writable.passed(now.wrapping_sub(1), now);
-        Some(item)
+        let occupied = self.cursor.occupied()?;
+        Some(Seen { occupied, writable })
     }
 
     /// As `try_read`, for an operation that waits otherwise.
     #[cfg(feature = "async")]
     pub(crate) fn read_at_once(&mut self) -> Result<T, TryReadError> {
-        match self.read_seen() {
-            Some(item) => Ok(item),
-            None => self.read_after_look(),
+        match self.seen() {
+            Some(seen) => Ok(seen.read()),
+            None => {
+                self.find()?;
+                self.read_found()
+            }
         }
     }
 
+    /// As `find_or_listen`, for an operation that waits otherwise.
     #[cfg(feature = "std")]
     #[inline(never)]
-    fn read_after_look(&mut self) -> Result<T, TryReadError> {
-        if let Some(answer) = self.read_after_glance() {
-            return answer;
+    fn find(&mut self) -> Result<(), TryReadError> {
+        match self.glance() {
+            Glance::Item => {
+                self.pace.found(self.cursor.items_seen());
+                Ok(())
+            }
+            Glance::Nothing => Err(TryReadError::Empty),
+            Glance::Unclear => self.look_for(1, 1),
         }
-        self.look_for(1, 1)?;
-        self.read_looked_for()
     }
 
-    fn read_looked_for(&mut self) -> Result<T, TryReadError> {
-        let (item, now) = self.cursor.pop().ok_or(TryReadError::Empty)?;
+    /// Takes the item that was found.
+    #[inline]
+    fn read_found<E>(&mut self) -> Result<T, E> {
+        let occupied = self.cursor.occupied().expect("it was found");
+        let now = occupied.now();
+        let item = occupied.take();
         self.shared
             .writable
             .passed_with_notes(now.wrapping_sub(1), now);
@@ -536,10 +607,10 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// ```
     #[inline]
     pub fn read(&mut self) -> Result<T, ReadError> {
-        match self.read_seen() {
-            Some(item) => Ok(item),
-            None => match self.read_when_there(&Deadline::NEVER) {
-                Ok(item) => Ok(item),
+        match self.seen() {
+            Some(seen) => Ok(seen.read()),
+            None => match self.find_when_there(&Deadline::NEVER) {
+                Ok(()) => self.read_found(),
                 Err(error) => Err(error.without_deadline()),
             },
         }
@@ -552,9 +623,12 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// [`ReadTimeoutError`].
     #[inline]
     pub fn read_deadline(&mut self, deadline: Instant) -> Result<T, ReadTimeoutError> {
-        match self.read_seen() {
-            Some(item) => Ok(item),
-            None => self.read_when_there(&Deadline::at(deadline)),
+        match self.seen() {
+            Some(seen) => Ok(seen.read()),
+            None => {
+                self.find_when_there(&Deadline::at(deadline))?;
+                self.read_found()
+            }
         }
     }
 
@@ -577,17 +651,20 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     #[cfg(not(all(loom, feature = "loom")))]
     #[inline]
     pub fn read_timeout(&mut self, timeout: Duration) -> Result<T, ReadTimeoutError> {
-        match self.read_seen() {
-            Some(item) => Ok(item),
-            None => self.read_when_there(&Deadline::after(timeout)),
+        match self.seen() {
+            Some(seen) => Ok(seen.read()),
+            None => {
+                self.find_when_there(&Deadline::after(timeout))?;
+                self.read_found()
+            }
         }
     }
 
     #[inline(never)]
-    fn read_when_there(&mut self, deadline: &Deadline) -> Result<T, ReadTimeoutError> {
+    fn find_when_there(&mut self, deadline: &Deadline) -> Result<(), ReadTimeoutError> {
         loop {
-            match self.read_after_look() {
-                Ok(item) => return Ok(item),
+            match self.find() {
+                Ok(()) => return Ok(()),
                 Err(error) => match error.into_read_error() {
                     Some(error) => return Err(error.into()),
                     None => self.wait_for_items(1, deadline)?,

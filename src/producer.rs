@@ -4,9 +4,10 @@
 use crate::{
     error::{MarkError, Reason, TryWriteError, WaitError},
     monitor::Monitor,
-    ring::WriteCursor,
+    ring::{Vacant, WriteCursor},
     shared::{ProducerState, Shared},
     sync::Arc,
+    wait::Gate,
     weigh::{Items, Weigh},
 };
 use alloc::boxed::Box;
@@ -106,6 +107,46 @@ pub struct Producer<T, W = Items> {
     state: Cell<ProducerState>,
 }
 
+/// How sure it is that there is a slot for an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Surely {
+    /// By what was known already.
+    BelowMark,
+    /// By a look at the other side; it may reach the mark.
+    Admitted,
+}
+
+/// Why there is no slot for an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refused {
+    WouldBlock,
+    Closed,
+}
+
+impl Refused {
+    #[inline]
+    fn with<T>(self, item: T) -> TryWriteError<T> {
+        match self {
+            Self::WouldBlock => TryWriteError::WouldBlock(item),
+            Self::Closed => TryWriteError::Closed(item),
+        }
+    }
+}
+
+/// Where the next item goes, on the fast path. The item is moved last, and once: it may be large.
+pub(crate) struct Slot<'a, T, W> {
+    vacant: Vacant<'a, T, W>,
+    readable: &'a Gate,
+}
+
+impl<T, W: Weigh<T>> Slot<'_, T, W> {
+    #[inline(always)]
+    pub(crate) fn write(self, item: T) {
+        let now = self.vacant.publish(item);
+        self.readable.passed(now.wrapping_sub(1), now);
+    }
+}
+
 impl<T, W: Weigh<T>> Producer<T, W> {
     pub(crate) fn new(cursor: WriteCursor<T, W>, shared: Arc<Shared>) -> Self {
         Self {
@@ -147,77 +188,129 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     #[inline]
     pub fn try_write(&mut self, item: T) -> Result<Flow, TryWriteError<T>> {
         let weight = self.cursor.measure(&item);
-        match self.write_below_mark(item, weight) {
-            Ok(()) => Ok(Flow::Ready),
-            Err(item) => self.try_write_after_look(item, weight),
+        match self.slot_below_mark(weight) {
+            Some(slot) => {
+                slot.write(item);
+                Ok(Flow::Ready)
+            }
+            None if Self::IS_SMALL => self.try_write_after_look(item, weight),
+            None => match self.find_slot_or_listen(weight) {
+                Ok(surely) => Ok(self.write_found(item, weight, surely)),
+                Err(refused) => Err(refused.with(item)),
+            },
+        }
+    }
+
+    /// Whether an item is moved into a call sooner than a second call is made.
+    const IS_SMALL: bool = core::mem::size_of::<T>() <= 64;
+
+    #[inline(never)]
+    fn try_write_after_look(&mut self, item: T, weight: usize) -> Result<Flow, TryWriteError<T>> {
+        match self.look_for_slot(weight) {
+            Ok(surely) => {
+                self.cursor.hold_back(item, weight);
+                Ok(self.publish_found(weight, surely))
+            }
+            Err(refused) => {
+                self.listen_for_drain();
+                Err(refused.with(item))
+            }
         }
     }
 
     #[inline(never)]
-    fn try_write_after_look(&mut self, item: T, weight: usize) -> Result<Flow, TryWriteError<T>> {
-        let answer = self.write_after_look(item, weight);
-        if answer.is_err() {
+    fn find_slot_or_listen(&mut self, weight: usize) -> Result<Surely, Refused> {
+        let found = self.find_slot(weight);
+        if found.is_err() {
             self.listen_for_drain();
         }
-        answer
+        found
     }
 
     /// As `try_write`, for an operation that waits otherwise.
     #[cfg(feature = "async")]
     pub(crate) fn write_at_once(&mut self, item: T) -> Result<Flow, TryWriteError<T>> {
         let weight = self.cursor.measure(&item);
-        match self.write_below_mark(item, weight) {
-            Ok(()) => Ok(Flow::Ready),
-            Err(item) => self.write_after_look(item, weight),
+        match self.slot_below_mark(weight) {
+            Some(slot) => {
+                slot.write(item);
+                Ok(Flow::Ready)
+            }
+            None => match self.find_slot(weight) {
+                Ok(surely) => Ok(self.write_found(item, weight, surely)),
+                Err(refused) => Err(refused.with(item)),
+            },
         }
     }
 
-    /// The fast path: no note from the consumer, and sure to stay below the mark.
+    /// The fast path: a slot, if there is no note from the consumer, and an item of this weight is sure to stay
+    /// below the mark.
     #[inline(always)]
-    pub(crate) fn write_below_mark(&mut self, item: T, weight: usize) -> Result<(), T> {
-        if !self.shared.readable.is_quiet() {
-            return Err(item);
+    pub(crate) fn slot_below_mark(&mut self, weight: usize) -> Option<Slot<'_, T, W>> {
+        let readable = &self.shared.readable;
+        if !readable.is_quiet() {
+            return None;
         }
-        let now = self.cursor.push_below_mark(item, weight)?;
-        self.shared.readable.passed(now.wrapping_sub(1), now);
-        Ok(())
+        let vacant = self.cursor.vacant_below_mark(weight)?;
+        Some(Slot { vacant, readable })
     }
 
     /// The same for a batch.
     #[inline(always)]
-    pub(crate) fn hold_back_below_mark(&mut self, item: T, weight: usize) -> Result<(), T> {
+    pub(crate) fn slot_in_batch(&mut self, weight: usize) -> Option<Vacant<'_, T, W>> {
         if !self.shared.readable.is_quiet() {
-            return Err(item);
+            return None;
         }
-        self.cursor.hold_back_below_mark(item, weight)
+        self.cursor.vacant_in_batch(weight)
+    }
+
+    /// Looks for a slot for an item of this weight, which is then written by `write_found`. Whether anybody listens
+    /// for the room that there is not is the caller's business: it may wait itself.
+    #[inline(never)]
+    fn find_slot(&mut self, weight: usize) -> Result<Surely, Refused> {
+        self.look_for_slot(weight)
+    }
+
+    #[inline(always)]
+    fn look_for_slot(&mut self, weight: usize) -> Result<Surely, Refused> {
+        if self.is_closed() {
+            return Err(Refused::Closed);
+        }
+        // The note may have been no more than the wish for fences.
+        if self.cursor.vacant_below_mark(weight).is_some() {
+            return Ok(Surely::BelowMark);
+        }
+        self.cursor.look();
+        if self.cursor.admits(weight) {
+            Ok(Surely::Admitted)
+        } else {
+            // What was held back, too, had better be read.
+            self.publish_rest();
+            Err(Refused::WouldBlock)
+        }
+    }
+
+    /// Writes an item for which a slot was found.
+    #[inline]
+    fn write_found(&mut self, item: T, weight: usize, surely: Surely) -> Flow {
+        self.cursor.hold_back(item, weight);
+        self.judge(weight, surely)
     }
 
     #[inline(never)]
-    fn write_after_look(&mut self, item: T, weight: usize) -> Result<Flow, TryWriteError<T>> {
-        if self.is_closed() {
-            return Err(TryWriteError::Closed(item));
-        }
-        // The note may have been no more than the wish for fences.
-        let item = match self.cursor.push_below_mark(item, weight) {
-            Ok(now) => {
-                let before = now.wrapping_sub(1);
-                self.shared.readable.passed_with_notes(before, now);
-                return Ok(Flow::Ready);
-            }
-            Err(item) => item,
-        };
-        self.cursor.look();
-        let pushed = self.cursor.push(item, weight);
+    fn judge(&mut self, weight: usize, surely: Surely) -> Flow {
+        self.publish_found(weight, surely)
+    }
+
+    #[inline(always)]
+    fn publish_found(&mut self, weight: usize, surely: Surely) -> Flow {
         self.publish_rest();
-        match pushed {
-            Ok(()) => {
-                let flow = Flow::judged(self.cursor.is_high(weight));
-                self.listen_for_drain();
-                Ok(flow)
-            }
-            // Whether anybody listens for the room is the caller's business: it may wait itself.
-            Err(item) => Err(TryWriteError::WouldBlock(item)),
+        let flow = Flow::judged(self.cursor.is_high(weight));
+        debug_assert!(surely == Surely::Admitted || flow == Flow::Ready);
+        if surely == Surely::Admitted {
+            self.listen_for_drain();
         }
+        flow
     }
 
     /// If the producer has been told to stop, its listener hears of the drain.
@@ -613,11 +706,18 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     #[inline]
     pub fn write(&mut self, item: T) -> Result<(), WriteError<T>> {
         let weight = self.cursor.measure(&item);
-        match self.write_below_mark(item, weight) {
-            Ok(()) => Ok(()),
-            Err(item) => self
-                .write_when_drained(item, weight, &Deadline::NEVER)
-                .map_err(|error| WriteError(error.into_inner())),
+        match self.slot_below_mark(weight) {
+            Some(slot) => {
+                slot.write(item);
+                Ok(())
+            }
+            None => match self.find_slot_when_drained(weight, &Deadline::NEVER) {
+                Ok(surely) => {
+                    let _ = self.write_found(item, weight, surely); // obeyed by the next call
+                    Ok(())
+                }
+                Err(_) => Err(WriteError(item)),
+            },
         }
     }
 
@@ -633,9 +733,19 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         deadline: Instant,
     ) -> Result<(), WriteTimeoutError<T>> {
         let weight = self.cursor.measure(&item);
-        match self.write_below_mark(item, weight) {
-            Ok(()) => Ok(()),
-            Err(item) => self.write_when_drained(item, weight, &Deadline::at(deadline)),
+        match self.slot_below_mark(weight) {
+            Some(slot) => {
+                slot.write(item);
+                Ok(())
+            }
+            None => match self.find_slot_when_drained(weight, &Deadline::at(deadline)) {
+                Ok(surely) => {
+                    let _ = self.write_found(item, weight, surely); // obeyed by the next call
+                    Ok(())
+                }
+                Err(WaitTimeoutError::Timeout) => Err(WriteTimeoutError::Timeout(item)),
+                Err(WaitTimeoutError::Closed(_)) => Err(WriteTimeoutError::Closed(item)),
+            },
         }
     }
 
@@ -666,35 +776,37 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         timeout: Duration,
     ) -> Result<(), WriteTimeoutError<T>> {
         let weight = self.cursor.measure(&item);
-        match self.write_below_mark(item, weight) {
-            Ok(()) => Ok(()),
-            Err(item) => self.write_when_drained(item, weight, &Deadline::after(timeout)),
+        match self.slot_below_mark(weight) {
+            Some(slot) => {
+                slot.write(item);
+                Ok(())
+            }
+            None => match self.find_slot_when_drained(weight, &Deadline::after(timeout)) {
+                Ok(surely) => {
+                    let _ = self.write_found(item, weight, surely); // obeyed by the next call
+                    Ok(())
+                }
+                Err(WaitTimeoutError::Timeout) => Err(WriteTimeoutError::Timeout(item)),
+                Err(WaitTimeoutError::Closed(_)) => Err(WriteTimeoutError::Closed(item)),
+            },
         }
     }
 
     #[inline(never)]
-    fn write_when_drained(
+    fn find_slot_when_drained(
         &mut self,
-        item: T,
         weight: usize,
         deadline: &Deadline,
-    ) -> Result<(), WriteTimeoutError<T>> {
-        let mut waiting = Some(item);
-        let done = self.when_drained(deadline, |producer| {
-            let item = waiting.take().expect("it comes back if it is refused");
-            match producer.write_after_look(item, weight) {
-                Ok(_) => true,
-                Err(error) => {
-                    waiting = Some(error.into_inner());
-                    false
-                }
+    ) -> Result<Surely, WaitTimeoutError> {
+        let mut found = Surely::Admitted;
+        self.when_drained(deadline, |producer| match producer.find_slot(weight) {
+            Ok(surely) => {
+                found = surely;
+                true
             }
-        });
-        match (done, waiting) {
-            (Err(WaitTimeoutError::Timeout), Some(item)) => Err(WriteTimeoutError::Timeout(item)),
-            (Err(WaitTimeoutError::Closed(_)), Some(item)) => Err(WriteTimeoutError::Closed(item)),
-            _ => Ok(()),
-        }
+            Err(_) => false,
+        })?;
+        Ok(found)
     }
 
     /// Tries something, each time that the channel has drained, until it works. If it does not, it has

@@ -260,7 +260,8 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     #[inline]
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ReadError>> {
         if self.sleeper.turns.is_granted() {
-            if let Some(item) = self.read_seen() {
+            if let Some(seen) = self.seen() {
+                let item = seen.read();
                 self.sleeper.turns.count();
                 return Poll::Ready(Ok(item));
             }
@@ -375,20 +376,17 @@ impl<T, W: Weigh<T>> Future for WriteAsync<'_, T, W> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let item = this.item.take().expect("polled after it was ready");
-        let item = if this.producer.sleeper.turns.is_granted() {
-            let weight = this.producer.cursor.measure(&item);
-            match this.producer.write_below_mark(item, weight) {
-                Ok(()) => {
-                    this.producer.sleeper.turns.count();
-                    return Poll::Ready(Ok(()));
+        let item = this.item.as_ref().expect("polled after it was ready");
+        if this.producer.sleeper.turns.is_granted() {
+            let weight = this.producer.cursor.measure(item);
+            if let Some(slot) = this.producer.slot_below_mark(weight) {
+                if let Some(item) = this.item.take() {
+                    slot.write(item);
                 }
-                Err(item) => item,
+                this.producer.sleeper.turns.count();
+                return Poll::Ready(Ok(()));
             }
-        } else {
-            item
-        };
-        this.item = Some(item);
+        }
         this.poll_when_drained(cx)
     }
 }

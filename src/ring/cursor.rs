@@ -202,58 +202,71 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         }
     }
 
-    /// Writes an item if, by what we last saw, it fits and leaves the length below the high mark: the one
-    /// question on the fast path. Returns up to where is published now.
+    /// The next slot, if by what we last saw an item of this weight fits and leaves the length below the high
+    /// mark: the one question on the fast path. (Asked before the item is moved, as a large one is moved once only then.)
     #[inline(always)]
-    pub(crate) fn push_below_mark(&mut self, item: T, weight: usize) -> Result<usize, T> {
-        let tail = self.published();
-        if !is_before(tail, self.limit) || !(W::COUNTS_ITEMS.get() || weight < self.room) {
-            return Err(item);
-        }
-        self.ring.slots.prefetch_to_write(tail, self.limit);
-        self.put(tail, item, weight);
-        if !W::COUNTS_ITEMS.get() {
-            self.publish_written();
-        }
-        let now = tail.wrapping_add(1);
-        self.publish_tail(now);
-        Ok(now)
+    pub(crate) fn vacant_below_mark(&mut self, weight: usize) -> Option<Vacant<'_, T, W>> {
+        let index = self.published();
+        self.is_below(self.limit, index, weight).then_some(Vacant {
+            cursor: self,
+            index,
+            weight,
+        })
     }
 
-    /// As `push_below_mark`, but leaves the item unpublished: for a batch.
+    /// The same behind what is not published yet: for a batch.
     #[inline(always)]
-    pub(crate) fn hold_back_below_mark(&mut self, item: T, weight: usize) -> Result<(), T> {
+    pub(crate) fn vacant_in_batch(&mut self, weight: usize) -> Option<Vacant<'_, T, W>> {
         let index = self.index();
-        let is_light = W::COUNTS_ITEMS.get() || weight < self.room;
-        if !is_before(index, self.limit_of_batch) || !is_light {
-            return Err(item);
-        }
-        self.put(index, item, weight);
-        self.unpublished.set(self.unpublished.get() + 1);
-        // Nothing may overtake it.
-        self.limit = self.published();
-        Ok(())
+        self.is_below(self.limit_of_batch, index, weight)
+            .then_some(Vacant {
+                cursor: self,
+                index,
+                weight,
+            })
     }
 
-    /// Writes an item if the channel, as last seen, takes it at all; if not, the producer is told to
-    /// stop. What was written is not published yet, and `is_high` has to judge it.
-    pub(crate) fn push(&mut self, item: T, weight: usize) -> Result<(), T> {
-        match self
+    #[inline(always)]
+    fn is_below(&self, limit: usize, index: usize, weight: usize) -> bool {
+        is_before(index, limit) && (W::COUNTS_ITEMS.get() || weight < self.room)
+    }
+
+    /// Whether the channel, as last seen, takes an item of this weight at all; if not, the producer is told to stop.
+    pub(crate) fn admits(&mut self, weight: usize) -> bool {
+        let admitted = self
             .level
-            .admits(weight, self.len_seen(), self.slots_seen())
-        {
+            .admits(weight, self.len_seen(), self.slots_seen());
+        match admitted {
             Ok(()) => {
-                self.put(self.index(), item, weight);
-                self.unpublished.set(self.unpublished.get() + 1);
                 self.level.forget_refusal();
                 self.set_limit();
-                Ok(())
+                true
             }
             Err(refusal) => {
                 self.stop(Some(refusal));
-                Err(item)
+                false
             }
         }
+    }
+
+    /// Writes an item that was admitted. It is not published yet, and `is_high` has to judge it.
+    ///
+    /// # Panics
+    ///
+    /// If there is no slot for it.
+    #[inline]
+    pub(crate) fn hold_back(&mut self, item: T, weight: usize) {
+        assert!(
+            self.slots_seen() < self.level.capacity(),
+            "the item was not admitted"
+        );
+        let index = self.index();
+        Vacant {
+            cursor: self,
+            index,
+            weight,
+        }
+        .hold_back(item);
     }
 
     /// Whether an item of this weight leaves the length below the high mark, by what we last saw, but without
@@ -567,7 +580,7 @@ impl<T, W> WriteCursor<T, W> {
             .store(self.written, Ordering::Release);
     }
 
-    /// Publishes what `push` and regions left; returns from where and up to where, if there was any.
+    /// Publishes what was held back and what regions left; returns from where and up to where, if there was any.
     pub(crate) fn publish_rest(&self) -> Option<(usize, usize)> {
         let unpublished = self.unpublished.take();
         if unpublished == 0 {
@@ -602,6 +615,39 @@ impl<T, W> WriteCursor<T, W> {
     }
 }
 
+/// A slot that the next item may go into.
+pub(crate) struct Vacant<'a, T, W> {
+    cursor: &'a mut WriteCursor<T, W>,
+    index: usize,
+    weight: usize,
+}
+
+impl<T, W: Weigh<T>> Vacant<'_, T, W> {
+    /// Writes and publishes the item, of the weight that was asked for; returns up to where is published now.
+    #[inline(always)]
+    pub(crate) fn publish(self, item: T) -> usize {
+        let (cursor, index) = (self.cursor, self.index);
+        cursor.ring.slots.prefetch_to_write(index, cursor.limit);
+        cursor.put(index, item, self.weight);
+        if !W::COUNTS_ITEMS.get() {
+            cursor.publish_written();
+        }
+        let now = index.wrapping_add(1);
+        cursor.publish_tail(now);
+        now
+    }
+
+    /// Writes it, and leaves it unpublished.
+    #[inline(always)]
+    pub(crate) fn hold_back(self, item: T) {
+        let cursor = self.cursor;
+        cursor.put(self.index, item, self.weight);
+        cursor.unpublished.set(cursor.unpublished.get() + 1);
+        // Nothing may overtake it.
+        cursor.limit = cursor.published();
+    }
+}
+
 /// The consumer's place in the ring.
 pub(crate) struct ReadCursor<T, W> {
     /// Up to where the slots are given back: our copy of `head`.
@@ -622,26 +668,14 @@ pub(crate) struct ReadCursor<T, W> {
 }
 
 impl<T, W: Weigh<T>> ReadCursor<T, W> {
-    /// Takes the next item, if by what we last saw there is one, and frees its slot. Returns up to where
-    /// they are free now, too.
+    /// The next item, if by what we last saw there is one. (Asked before it is moved, as for a [`Vacant`].)
     #[inline(always)]
-    pub(crate) fn pop(&mut self) -> Option<(T, usize)> {
-        let head = self.published();
-        if !is_before(head, self.tail_seen) {
-            return None;
-        }
-        self.ring.slots.prefetch_to_read(head, self.tail_seen);
-        // SAFETY: head is before tail_seen, which was published, and nothing behind it is read but not given
-        // back: the slot at `head` holds an item, and is ours until `head` is published.
-        let item = unsafe { self.ring.slots.take(head) };
-        if !W::COUNTS_ITEMS.get() {
-            // The very number that was added at the write, whatever the item weighs by now.
-            self.consumed = self.ring.slots.weight(head);
-            self.publish_consumed();
-        }
-        let now = head.wrapping_add(1);
-        self.publish_head(now);
-        Some((item, now))
+    pub(crate) fn occupied(&mut self) -> Option<Occupied<'_, T, W>> {
+        let index = self.published();
+        is_before(index, self.tail_seen).then_some(Occupied {
+            cursor: self,
+            index,
+        })
     }
 
     /// Counts the next `count` items as read; their slots are to be given back.
@@ -692,7 +726,43 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
             written.wrapping_sub(self.consumed)
         };
         self.accounting.read.peak.raise(len);
-        self.has_item()
+        let has_item = self.has_item();
+        if has_item {
+            // The next thing that is wanted, and it has to come from the other processor.
+            self.ring.slots.prefetch(self.published());
+        }
+        has_item
+    }
+}
+
+/// A slot with the next item in it.
+pub(crate) struct Occupied<'a, T, W> {
+    cursor: &'a mut ReadCursor<T, W>,
+    index: usize,
+}
+
+impl<T, W: Weigh<T>> Occupied<'_, T, W> {
+    /// Up to where the slots are free when this is.
+    #[inline(always)]
+    pub(crate) fn now(&self) -> usize {
+        self.index.wrapping_add(1)
+    }
+
+    /// Takes the item, and frees the slot.
+    #[inline(always)]
+    pub(crate) fn take(self) -> T {
+        let (now, cursor, index) = (self.now(), self.cursor, self.index);
+        cursor.ring.slots.prefetch_to_read(index, cursor.tail_seen);
+        // SAFETY: the index is `head`, and before tail_seen, which was published, and nothing behind it is read but
+        // not given back (`occupied`): the slot holds an item, and is ours until `head` is published.
+        let item = unsafe { cursor.ring.slots.take(index) };
+        if !W::COUNTS_ITEMS.get() {
+            // The very number that was added at the write, whatever the item weighs by now.
+            cursor.consumed = cursor.ring.slots.weight(index);
+            cursor.publish_consumed();
+        }
+        cursor.publish_head(now);
+        item
     }
 }
 
@@ -757,7 +827,7 @@ impl<T, W> ReadCursor<T, W> {
     /// The next item, by what we last saw.
     pub(crate) fn peek(&self) -> Option<&T> {
         self.has_item().then(|| {
-            // SAFETY: as in `pop`; the reference borrows the cursor, so that nothing can be
+            // SAFETY: as in `Occupied::take`; the reference borrows the cursor, so that nothing can be
             // popped while it lives.
             unsafe { self.ring.slots.get(self.published()) }
         })

@@ -30,7 +30,7 @@ pub(crate) mod level;
 mod region;
 mod slots;
 
-pub(crate) use cursor::{ReadCursor, WriteCursor};
+pub(crate) use cursor::{Occupied, ReadCursor, Vacant, WriteCursor};
 pub(crate) use level::{Marks, Most, MAX_LENGTH};
 pub(crate) use region::{ReadRegion, WriteRegion};
 

@@ -139,23 +139,31 @@ impl<T> Slots<T> {
         }
     };
 
+    /// Asks the processor for the slot that will be read now.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, index: usize) {
+        let _slot = self.slot(index);
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        // SAFETY: a hint, which does nothing that the program could see.
+        unsafe {
+            use core::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
+            _mm_prefetch::<_MM_HINT_T0>(_slot.cast());
+        }
+    }
+
     /// Asks the processor for the slots that will be read soon, before `end`.
     #[inline(always)]
     pub(crate) fn prefetch_to_read(&self, index: usize, end: usize) {
-        if let Some(_slot) = self.soon(index, end) {
-            #[cfg(all(target_arch = "x86_64", not(miri)))]
-            // SAFETY: a hint, which does nothing that the program could see.
-            unsafe {
-                use core::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
-                _mm_prefetch::<_MM_HINT_T0>(_slot.cast());
-            }
+        if let Some(soon) = self.soon(index, end) {
+            self.prefetch(soon);
         }
     }
 
     /// Asks the processor for the slots that will be written soon, before `end`.
     #[inline(always)]
     pub(crate) fn prefetch_to_write(&self, index: usize, end: usize) {
-        if let Some(_slot) = self.soon(index, end) {
+        if let Some(soon) = self.soon(index, end) {
+            let _slot = self.slot(soon);
             #[cfg(all(target_arch = "x86_64", not(miri)))]
             // SAFETY: as above; where a processor does not know it, it does nothing at all. (As an
             // intrinsic it is to be had for chosen processors only.)
@@ -171,17 +179,17 @@ impl<T> Slots<T> {
     /// most. One at `end` must be left to the other side, which is at work there: then it is the slot itself, which is no
     /// loss, whereas a second condition would be computed for each item.
     #[inline(always)]
-    fn soon(&self, index: usize, end: usize) -> Option<*mut T> {
+    fn soon(&self, index: usize, end: usize) -> Option<usize> {
         if Self::PER_LINE == 0 || index & (Self::PER_LINE - 1) != 0 {
             return None;
         }
         let ahead = 4 * Self::PER_LINE;
         let is_near = end.wrapping_sub(index) <= ahead;
-        Some(self.slot(if is_near {
+        Some(if is_near {
             index
         } else {
             index.wrapping_add(ahead)
-        }))
+        })
     }
 
     /// Moves `item` into the slot at `index`.
