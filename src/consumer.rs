@@ -609,6 +609,9 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     pub fn read(&mut self) -> Result<T, ReadError> {
         match self.seen() {
             Some(seen) => Ok(seen.read()),
+            None if Self::IS_SMALL => self
+                .read_when_there(&Deadline::NEVER)
+                .map_err(ReadTimeoutError::without_deadline),
             None => match self.find_when_there(&Deadline::NEVER) {
                 Ok(()) => self.read_found(),
                 Err(error) => Err(error.without_deadline()),
@@ -658,6 +661,15 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
                 self.read_found()
             }
         }
+    }
+
+    #[inline(never)]
+    fn read_when_there(&mut self, deadline: &Deadline) -> Result<T, ReadTimeoutError> {
+        if let Glance::Item = self.glance() {
+            return self.read_at_a_glance();
+        }
+        self.find_when_there(deadline)?;
+        self.read_found()
     }
 
     #[inline(never)]

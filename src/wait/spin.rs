@@ -104,7 +104,9 @@ impl Spin {
         }
         if self.waits_without > 0 {
             self.waits_without -= 1;
-            return false;
+            // Where there are more threads than processors the other one has to run first.
+            std::thread::yield_now();
+            return ready();
         }
         let mut spent = 0;
         let mut pause = 1;
