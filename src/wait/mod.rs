@@ -471,8 +471,18 @@ impl Gate {
 
     /// For the owner: takes the Waker of a future out of the slot, which goes; unless it was replaced since.
     #[cfg(feature = "async")]
+    #[inline]
     pub(crate) fn forget_registration(&self, sleeper: &Sleeper, registration: Registration) {
-        if registration.0.is_some() && registration == sleeper.registration() {
+        // Hardly ever: most futures have never waited.
+        if registration.0.is_some() {
+            self.forget_if_there(sleeper, registration);
+        }
+    }
+
+    #[cfg(feature = "async")]
+    #[inline(never)]
+    fn forget_if_there(&self, sleeper: &Sleeper, registration: Registration) {
+        if registration == sleeper.registration() {
             self.put_waker(None);
             sleeper.forget_task();
         }
@@ -630,6 +640,7 @@ impl Sleeper {
 
     /// Whose Waker is in the slot.
     #[cfg(feature = "async")]
+    #[inline]
     pub(crate) fn registration(&self) -> Registration {
         self.registration.get()
     }

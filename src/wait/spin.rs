@@ -4,7 +4,7 @@
 //! again. An end whose last wait was shorter than that spins for about as long, which is never
 //! worse than twice the best choice; one whose last wait was long sleeps almost at once. Where spinning does not
 //! help time after time, for whatever reason (the other side is slow, there is a single processor, or a
-//! busy one), it is left out for a number of waits that doubles.
+//! busy one), it is left out for a number of waits that doubles; instead a thread lets the others run once.
 #![forbid(unsafe_code)]
 
 use crate::sync::{spin_loop, Deadline, MODEL};
@@ -66,7 +66,20 @@ impl Spin {
             return true;
         }
         let budget = if self.last_was_short { MOST } else { LEAST };
+        if self.is_left_out() && !MODEL {
+            // Where there are more threads than processors the other one has to run first.
+            std::thread::yield_now();
+            if ready() {
+                self.waits_without -= 1;
+                self.last_was_quick = false;
+                return true;
+            }
+        }
         self.spin(budget, deadline, ready)
+    }
+
+    fn is_left_out(&self) -> bool {
+        self.waits_without > 0
     }
 
     /// The same for a task, which has asked already, and whose sleep is noted from one poll to the next.
@@ -102,11 +115,9 @@ impl Spin {
         if MODEL {
             return false;
         }
-        if self.waits_without > 0 {
+        if self.is_left_out() {
             self.waits_without -= 1;
-            // Where there are more threads than processors the other one has to run first.
-            std::thread::yield_now();
-            return ready();
+            return false;
         }
         let mut spent = 0;
         let mut pause = 1;
