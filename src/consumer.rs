@@ -628,6 +628,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     pub fn read_deadline(&mut self, deadline: Instant) -> Result<T, ReadTimeoutError> {
         match self.seen() {
             Some(seen) => Ok(seen.read()),
+            None if Self::IS_SMALL => self.read_when_there(&Deadline::at(deadline)),
             None => {
                 self.find_when_there(&Deadline::at(deadline))?;
                 self.read_found()
@@ -656,6 +657,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     pub fn read_timeout(&mut self, timeout: Duration) -> Result<T, ReadTimeoutError> {
         match self.seen() {
             Some(seen) => Ok(seen.read()),
+            None if Self::IS_SMALL => self.read_when_there(&Deadline::after(timeout)),
             None => {
                 self.find_when_there(&Deadline::after(timeout))?;
                 self.read_found()

@@ -711,6 +711,9 @@ impl<T, W: Weigh<T>> Producer<T, W> {
                 slot.write(item);
                 Ok(())
             }
+            None if Self::IS_SMALL => self
+                .write_when_drained(item, weight, &Deadline::NEVER)
+                .map_err(|error| WriteError(error.into_inner())),
             None => match self.find_slot_when_drained(weight, &Deadline::NEVER) {
                 Ok(surely) => {
                     let _ = self.write_found(item, weight, surely); // obeyed by the next call
@@ -737,6 +740,9 @@ impl<T, W: Weigh<T>> Producer<T, W> {
             Some(slot) => {
                 slot.write(item);
                 Ok(())
+            }
+            None if Self::IS_SMALL => {
+                self.write_when_drained(item, weight, &Deadline::at(deadline))
             }
             None => match self.find_slot_when_drained(weight, &Deadline::at(deadline)) {
                 Ok(surely) => {
@@ -781,6 +787,9 @@ impl<T, W: Weigh<T>> Producer<T, W> {
                 slot.write(item);
                 Ok(())
             }
+            None if Self::IS_SMALL => {
+                self.write_when_drained(item, weight, &Deadline::after(timeout))
+            }
             None => match self.find_slot_when_drained(weight, &Deadline::after(timeout)) {
                 Ok(surely) => {
                     let _ = self.write_found(item, weight, surely); // obeyed by the next call
@@ -789,6 +798,23 @@ impl<T, W: Weigh<T>> Producer<T, W> {
                 Err(WaitTimeoutError::Timeout) => Err(WriteTimeoutError::Timeout(item)),
                 Err(WaitTimeoutError::Closed(_)) => Err(WriteTimeoutError::Closed(item)),
             },
+        }
+    }
+
+    #[inline(never)]
+    fn write_when_drained(
+        &mut self,
+        item: T,
+        weight: usize,
+        deadline: &Deadline,
+    ) -> Result<(), WriteTimeoutError<T>> {
+        match self.find_slot_when_drained(weight, deadline) {
+            Ok(surely) => {
+                let _ = self.write_found(item, weight, surely); // obeyed by the next call
+                Ok(())
+            }
+            Err(WaitTimeoutError::Timeout) => Err(WriteTimeoutError::Timeout(item)),
+            Err(WaitTimeoutError::Closed(_)) => Err(WriteTimeoutError::Closed(item)),
         }
     }
 

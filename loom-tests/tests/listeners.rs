@@ -118,7 +118,7 @@ fn a_consumer_that_goes_or_closes_makes_the_producers_descriptor_readable() {
 fn a_callback_hears_of_either_end_that_goes_if_it_was_told_to_wait() {
     for goes in Goes::ALL {
         model(5, move || {
-            let (producer, mut consumer) = ends(Builder::new(), 1);
+            let (producer, mut consumer) = ends::<usize>(Builder::new(), 1);
             let calls = Arc::<AtomicUsize>::default();
             let counter = calls.clone();
             consumer.on_ready(move || {
