@@ -30,19 +30,22 @@ fn interrupt_main_thread() {
 }
 
 /// Waits here, is interrupted again and again, and is then woken by the other end.
-fn interrupted<T>(
+///
+/// The other end, which `wake` returns, lives until the wait is over: its going would end it, too.
+fn interrupted<T, End: Send + 'static>(
     parks: impl Fn() -> usize + Send + 'static,
-    wake: impl FnOnce() + Send + 'static,
+    wake: impl FnOnce() -> End + Send + 'static,
     wait: impl FnOnce() -> T,
 ) -> T {
     let other = thread::spawn(move || {
         eventually("the main thread sleeps", || parks() > 0);
         (0..SIGNALS).for_each(|_| interrupt_main_thread());
         assert_eq!(parks(), 1, "it was one wait all the time");
-        wake();
+        wake()
     });
     let result = wait();
-    other.join().expect("it was interrupted, and slept again");
+    let end = other.join().expect("it was interrupted, and slept again");
+    drop(end);
     result
 }
 
@@ -57,7 +60,10 @@ fn a_signal_during_a_park_ends_no_wait_and_loses_no_wake_up() {
             let monitor = producer.monitor();
             let read = interrupted(
                 move || monitor.stats().consumer_parks,
-                move || producer.write(7).expect("the consumer is there"),
+                move || {
+                    producer.write(7).expect("the consumer is there");
+                    producer
+                },
                 || consumer.read(),
             );
             assert_eq!(read, Ok(7));
@@ -68,7 +74,10 @@ fn a_signal_during_a_park_ends_no_wait_and_loses_no_wake_up() {
             let monitor = producer.monitor();
             let written = interrupted(
                 move || monitor.stats().producer_parks,
-                move || assert_eq!(consumer.read(), Ok(1)),
+                move || {
+                    assert_eq!(consumer.read(), Ok(1));
+                    consumer
+                },
                 || producer.write_deadline(2, Instant::now() + LONG),
             );
             assert_eq!(written, Ok(()));
