@@ -4,7 +4,7 @@
 use crate::{
     error::{Reason, TryReadError},
     monitor::Monitor,
-    ring::{Occupied, ReadCursor},
+    ring::{moves_cheaply, Occupied, ReadCursor},
     shared::{ProducerState, Shared},
     sync::Arc,
     wait::{pace::Pace, Gate},
@@ -95,11 +95,20 @@ pub(crate) struct Seen<'a, T, W> {
 impl<T, W: Weigh<T>> Seen<'_, T, W> {
     #[inline(always)]
     pub(crate) fn read(self) -> T {
-        let now = self.occupied.now();
-        let item = self.occupied.take();
-        self.writable.passed(now.wrapping_sub(1), now);
-        item
+        take(self.occupied, self.writable, Gate::passed)
     }
+}
+
+#[inline(always)]
+fn take<T, W: Weigh<T>>(
+    occupied: Occupied<'_, T, W>,
+    writable: &Gate,
+    passed: impl FnOnce(&Gate, usize, usize),
+) -> T {
+    let now = occupied.now();
+    let item = occupied.take();
+    passed(writable, now.wrapping_sub(1), now);
+    item
 }
 
 /// What a glance at the other side says.
@@ -150,16 +159,13 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     pub fn try_read(&mut self) -> Result<T, TryReadError> {
         match self.seen() {
             Some(seen) => Ok(seen.read()),
-            None if Self::IS_SMALL => self.try_read_after_look(),
+            None if moves_cheaply::<T>() => self.try_read_after_look(),
             None => {
                 self.find_or_listen()?;
                 self.read_found()
             }
         }
     }
-
-    /// Whether an item is handed on by a call sooner than a second call is made.
-    const IS_SMALL: bool = core::mem::size_of::<T>() <= 64;
 
     #[inline(never)]
     fn try_read_after_look(&mut self) -> Result<T, TryReadError> {
@@ -176,13 +182,21 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// Looks for an item, which is then taken by `read_found`.
     #[inline(never)]
     fn find_or_listen(&mut self) -> Result<(), TryReadError> {
+        self.find_by(|consumer| consumer.look_or_listen(1, 1))
+    }
+
+    #[inline(always)]
+    fn find_by(
+        &mut self,
+        look: impl FnOnce(&mut Self) -> Result<(), TryReadError>,
+    ) -> Result<(), TryReadError> {
         match self.glance() {
             Glance::Item => {
                 self.pace.found(self.cursor.items_seen());
                 Ok(())
             }
             Glance::Nothing => Err(TryReadError::Empty),
-            Glance::Unclear => self.look_or_listen(1, 1),
+            Glance::Unclear => look(self),
         }
     }
 
@@ -214,9 +228,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     fn read_at_a_glance<E>(&mut self) -> Result<T, E> {
         let found = self.cursor.items_seen();
         let occupied = self.cursor.occupied().expect("it was seen");
-        let now = occupied.now();
-        let item = occupied.take();
-        self.shared.writable.passed(now.wrapping_sub(1), now);
+        let item = take(occupied, &self.shared.writable, Gate::passed);
         // Not before: meanwhile the item is on its way from the other processor.
         self.pace.found(found);
         Ok(item)
@@ -256,26 +268,15 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     #[cfg(feature = "std")]
     #[inline(never)]
     fn find(&mut self) -> Result<(), TryReadError> {
-        match self.glance() {
-            Glance::Item => {
-                self.pace.found(self.cursor.items_seen());
-                Ok(())
-            }
-            Glance::Nothing => Err(TryReadError::Empty),
-            Glance::Unclear => self.look_for(1, 1),
-        }
+        self.find_by(|consumer| consumer.look_for(1, 1))
     }
 
     /// Takes the item that was found.
     #[inline]
     fn read_found<E>(&mut self) -> Result<T, E> {
         let occupied = self.cursor.occupied().expect("it was found");
-        let now = occupied.now();
-        let item = occupied.take();
-        self.shared
-            .writable
-            .passed_with_notes(now.wrapping_sub(1), now);
-        Ok(item)
+        let writable = &self.shared.writable;
+        Ok(take(occupied, writable, Gate::passed_with_notes))
     }
 
     /// As `look_for`, for an operation that does not wait: if it would have to, the listener hears when
@@ -607,16 +608,8 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// ```
     #[inline]
     pub fn read(&mut self) -> Result<T, ReadError> {
-        match self.seen() {
-            Some(seen) => Ok(seen.read()),
-            None if Self::IS_SMALL => self
-                .read_when_there(&Deadline::NEVER)
-                .map_err(ReadTimeoutError::without_deadline),
-            None => match self.find_when_there(&Deadline::NEVER) {
-                Ok(()) => self.read_found(),
-                Err(error) => Err(error.without_deadline()),
-            },
-        }
+        self.read_in_time(|| Deadline::NEVER)
+            .map_err(ReadTimeoutError::without_deadline)
     }
 
     /// As [`read`](Self::read), but gives up at an instant.
@@ -626,14 +619,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// [`ReadTimeoutError`].
     #[inline]
     pub fn read_deadline(&mut self, deadline: Instant) -> Result<T, ReadTimeoutError> {
-        match self.seen() {
-            Some(seen) => Ok(seen.read()),
-            None if Self::IS_SMALL => self.read_when_there(&Deadline::at(deadline)),
-            None => {
-                self.find_when_there(&Deadline::at(deadline))?;
-                self.read_found()
-            }
-        }
+        self.read_in_time(|| Deadline::at(deadline))
     }
 
     /// As [`read`](Self::read), but gives up after some time.
@@ -655,11 +641,17 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     #[cfg(not(all(loom, feature = "loom")))]
     #[inline]
     pub fn read_timeout(&mut self, timeout: Duration) -> Result<T, ReadTimeoutError> {
+        self.read_in_time(|| Deadline::after(timeout))
+    }
+
+    /// The clock is asked only if there is something to wait for.
+    #[inline(always)]
+    fn read_in_time(&mut self, deadline: impl FnOnce() -> Deadline) -> Result<T, ReadTimeoutError> {
         match self.seen() {
             Some(seen) => Ok(seen.read()),
-            None if Self::IS_SMALL => self.read_when_there(&Deadline::after(timeout)),
+            None if moves_cheaply::<T>() => self.read_when_there(&deadline()),
             None => {
-                self.find_when_there(&Deadline::after(timeout))?;
+                self.find_when_there(&deadline())?;
                 self.read_found()
             }
         }

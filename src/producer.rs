@@ -4,7 +4,7 @@
 use crate::{
     error::{MarkError, Reason, TryWriteError, WaitError},
     monitor::Monitor,
-    ring::{Vacant, WriteCursor},
+    ring::{moves_cheaply, Vacant, WriteCursor},
     shared::{ProducerState, Shared},
     sync::Arc,
     wait::Gate,
@@ -193,29 +193,18 @@ impl<T, W: Weigh<T>> Producer<T, W> {
                 slot.write(item);
                 Ok(Flow::Ready)
             }
-            None if Self::IS_SMALL => self.try_write_after_look(item, weight),
-            None => match self.find_slot_or_listen(weight) {
-                Ok(surely) => Ok(self.write_found(item, weight, surely)),
-                Err(refused) => Err(refused.with(item)),
-            },
+            None if moves_cheaply::<T>() => self.try_write_after_look(item, weight),
+            None => {
+                let found = self.find_slot_or_listen(weight);
+                self.write_if_found(item, weight, found)
+            }
         }
     }
 
-    /// Whether an item is moved into a call sooner than a second call is made.
-    const IS_SMALL: bool = core::mem::size_of::<T>() <= 64;
-
     #[inline(never)]
     fn try_write_after_look(&mut self, item: T, weight: usize) -> Result<Flow, TryWriteError<T>> {
-        match self.look_for_slot(weight) {
-            Ok(surely) => {
-                self.cursor.hold_back(item, weight);
-                Ok(self.publish_found(weight, surely))
-            }
-            Err(refused) => {
-                self.listen_for_drain();
-                Err(refused.with(item))
-            }
-        }
+        let found = self.find_slot_or_listen(weight);
+        self.write_if_found(item, weight, found)
     }
 
     #[inline(never)]
@@ -236,10 +225,10 @@ impl<T, W: Weigh<T>> Producer<T, W> {
                 slot.write(item);
                 Ok(Flow::Ready)
             }
-            None => match self.find_slot(weight) {
-                Ok(surely) => Ok(self.write_found(item, weight, surely)),
-                Err(refused) => Err(refused.with(item)),
-            },
+            None => {
+                let found = self.find_slot(weight);
+                self.write_if_found(item, weight, found)
+            }
         }
     }
 
@@ -266,13 +255,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
 
     /// Looks for a slot for an item of this weight, which is then written by `write_found`. Whether anybody listens
     /// for the room that there is not is the caller's business: it may wait itself.
-    #[inline(never)]
     fn find_slot(&mut self, weight: usize) -> Result<Surely, Refused> {
-        self.look_for_slot(weight)
-    }
-
-    #[inline(always)]
-    fn look_for_slot(&mut self, weight: usize) -> Result<Surely, Refused> {
         if self.is_closed() {
             return Err(Refused::Closed);
         }
@@ -290,19 +273,27 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         }
     }
 
+    #[inline]
+    fn write_if_found(
+        &mut self,
+        item: T,
+        weight: usize,
+        found: Result<Surely, Refused>,
+    ) -> Result<Flow, TryWriteError<T>> {
+        match found {
+            Ok(surely) => Ok(self.write_found(item, weight, surely)),
+            Err(refused) => Err(refused.with(item)),
+        }
+    }
+
     /// Writes an item for which a slot was found.
     #[inline]
     fn write_found(&mut self, item: T, weight: usize, surely: Surely) -> Flow {
         self.cursor.hold_back(item, weight);
-        self.judge(weight, surely)
-    }
-
-    #[inline(never)]
-    fn judge(&mut self, weight: usize, surely: Surely) -> Flow {
         self.publish_found(weight, surely)
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn publish_found(&mut self, weight: usize, surely: Surely) -> Flow {
         self.publish_rest();
         let flow = Flow::judged(self.cursor.is_high(weight));
@@ -705,23 +696,8 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// ```
     #[inline]
     pub fn write(&mut self, item: T) -> Result<(), WriteError<T>> {
-        let weight = self.cursor.measure(&item);
-        match self.slot_below_mark(weight) {
-            Some(slot) => {
-                slot.write(item);
-                Ok(())
-            }
-            None if Self::IS_SMALL => self
-                .write_when_drained(item, weight, &Deadline::NEVER)
-                .map_err(|error| WriteError(error.into_inner())),
-            None => match self.find_slot_when_drained(weight, &Deadline::NEVER) {
-                Ok(surely) => {
-                    let _ = self.write_found(item, weight, surely); // obeyed by the next call
-                    Ok(())
-                }
-                Err(_) => Err(WriteError(item)),
-            },
-        }
+        self.write_in_time(item, || Deadline::NEVER)
+            .map_err(|error| WriteError(error.into_inner()))
     }
 
     /// As [`write`](Self::write), but gives up at an instant.
@@ -735,24 +711,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         item: T,
         deadline: Instant,
     ) -> Result<(), WriteTimeoutError<T>> {
-        let weight = self.cursor.measure(&item);
-        match self.slot_below_mark(weight) {
-            Some(slot) => {
-                slot.write(item);
-                Ok(())
-            }
-            None if Self::IS_SMALL => {
-                self.write_when_drained(item, weight, &Deadline::at(deadline))
-            }
-            None => match self.find_slot_when_drained(weight, &Deadline::at(deadline)) {
-                Ok(surely) => {
-                    let _ = self.write_found(item, weight, surely); // obeyed by the next call
-                    Ok(())
-                }
-                Err(WaitTimeoutError::Timeout) => Err(WriteTimeoutError::Timeout(item)),
-                Err(WaitTimeoutError::Closed(_)) => Err(WriteTimeoutError::Closed(item)),
-            },
-        }
+        self.write_in_time(item, || Deadline::at(deadline))
     }
 
     /// As [`write`](Self::write), but gives up after some time. With a timeout of 0 an item that may
@@ -781,23 +740,27 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         item: T,
         timeout: Duration,
     ) -> Result<(), WriteTimeoutError<T>> {
+        self.write_in_time(item, || Deadline::after(timeout))
+    }
+
+    /// The clock is asked only if there is something to wait for.
+    #[inline(always)]
+    fn write_in_time(
+        &mut self,
+        item: T,
+        deadline: impl FnOnce() -> Deadline,
+    ) -> Result<(), WriteTimeoutError<T>> {
         let weight = self.cursor.measure(&item);
         match self.slot_below_mark(weight) {
             Some(slot) => {
                 slot.write(item);
                 Ok(())
             }
-            None if Self::IS_SMALL => {
-                self.write_when_drained(item, weight, &Deadline::after(timeout))
+            None if moves_cheaply::<T>() => self.write_when_drained(item, weight, &deadline()),
+            None => {
+                let found = self.find_slot_when_drained(weight, &deadline());
+                self.write_if_found_in_time(item, weight, found)
             }
-            None => match self.find_slot_when_drained(weight, &Deadline::after(timeout)) {
-                Ok(surely) => {
-                    let _ = self.write_found(item, weight, surely); // obeyed by the next call
-                    Ok(())
-                }
-                Err(WaitTimeoutError::Timeout) => Err(WriteTimeoutError::Timeout(item)),
-                Err(WaitTimeoutError::Closed(_)) => Err(WriteTimeoutError::Closed(item)),
-            },
         }
     }
 
@@ -808,7 +771,18 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         weight: usize,
         deadline: &Deadline,
     ) -> Result<(), WriteTimeoutError<T>> {
-        match self.find_slot_when_drained(weight, deadline) {
+        let found = self.find_slot_when_drained(weight, deadline);
+        self.write_if_found_in_time(item, weight, found)
+    }
+
+    #[inline]
+    fn write_if_found_in_time(
+        &mut self,
+        item: T,
+        weight: usize,
+        found: Result<Surely, WaitTimeoutError>,
+    ) -> Result<(), WriteTimeoutError<T>> {
+        match found {
             Ok(surely) => {
                 let _ = self.write_found(item, weight, surely); // obeyed by the next call
                 Ok(())

@@ -2,8 +2,8 @@
 //! publishes.
 //!
 //! A cursor is safe to use because there is exactly one of each for a ring, they move one item at
-//! a time or, as a region, some that are next to each other, and each operation checks its half of the invariant in `ring/mod.rs`. Knows nothing of
-//! waiting.
+//! a time or, as a region, some that are next to each other, and each operation checks its half of
+//! the invariant in `ring/mod.rs`. Knows nothing of waiting.
 #![allow(unsafe_code)]
 
 use super::{
