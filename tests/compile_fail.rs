@@ -2,7 +2,9 @@
 //!
 //! The words are those of one compiler, so that others skip this. After a change of compiler:
 //! `TRYBUILD=overwrite cargo test --test compile_fail`, and read the difference.
-#![cfg(feature = "std")]
+//! It is the same with and without the features that only make something faster, so one of them decides whether this
+//! is worth a minute.
+#![cfg(all(feature = "std", feature = "membarrier"))]
 
 #[path = "common/process.rs"]
 mod process;
