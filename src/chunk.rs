@@ -144,6 +144,7 @@ impl<T> WriteChunk<'_, T> {
     ///
     /// Cannot fail: whoever got the room can use it. If the consumer has gone meanwhile, that is as if
     /// it had gone just after; the next operation says so.
+    #[inline]
     pub fn commit(self) -> Flow {
         let all = self.len();
         self.commit_first(all)
@@ -154,14 +155,22 @@ impl<T> WriteChunk<'_, T> {
     /// # Panics
     ///
     /// If fewer were put in; nothing is committed then.
+    #[inline]
     pub fn commit_first(mut self, count: usize) -> Flow {
-        if let Some((before, now)) = self.region.publish_below_mark(count) {
-            self.shared.readable.passed_with_notes(before, now);
-            // Making the chunk may have found the drain.
-            #[cfg(feature = "std")]
-            listen_for_drain(self.region.cursor(), self.shared, self.sleeper);
-            return Flow::Ready;
+        match self.region.publish_below_mark(count) {
+            Some((before, now)) => {
+                self.shared.readable.passed_with_notes(before, now);
+                // Making the chunk may have found the drain.
+                #[cfg(feature = "std")]
+                listen_for_drain(self.region.cursor(), self.shared, self.sleeper);
+                Flow::Ready
+            }
+            None => self.commit_and_judge(count),
         }
+    }
+
+    #[inline(never)]
+    fn commit_and_judge(&mut self, count: usize) -> Flow {
         // A drain is looked for right before each write, so that none is missed.
         let _ = self.region.cursor().free_slots(0);
         let flow = Flow::judged(if count == 0 {
@@ -222,12 +231,13 @@ impl<T> Producer<T> {
     /// [`TryReserveError`]: `WouldBlock` if fewer are free, which also sets *need drain* (and drain
     /// then means that there is room for so many); `TooLarge` if that might never come, see
     /// [`max_reserve`](Self::max_reserve); `Closed` if the consumer takes no more.
+    #[inline]
     pub fn try_reserve(&mut self, slots: usize) -> Result<WriteChunk<'_, T>, TryReserveError> {
         let most = self.max_reserve();
         if slots > most {
             return Err(TryReserveError::TooLarge { slots, most });
         }
-        if self.find_room(slots)? < slots {
+        if !self.has_room_below_mark(slots) && self.find_room(slots)? < slots {
             return Err(self.refuse_slots(slots));
         }
         Ok(self.chunk_of(slots))
@@ -239,24 +249,33 @@ impl<T> Producer<T> {
     ///
     /// [`TryReserveError`]: `WouldBlock` if none is free, which also sets *need drain*; `Closed` if the
     /// consumer takes no more.
+    #[inline]
     pub fn try_reserve_up_to(
         &mut self,
         slots: usize,
     ) -> Result<WriteChunk<'_, T>, TryReserveError> {
-        let free = self.find_room(slots)?;
-        if free == 0 && slots > 0 {
+        if !self.has_room_below_mark(slots) && self.find_room(slots)? == 0 && slots > 0 {
             return Err(self.refuse_slots(1));
         }
         Ok(self.chunk_of(slots))
     }
 
+    #[cold]
     fn refuse_slots(&mut self, wanted: usize) -> TryReserveError {
         self.cursor.refuse_slots(wanted);
         self.listen_for_drain();
         TryReserveError::WouldBlock
     }
 
+    /// The usual case: nothing has to be asked of the other side, or told it.
+    #[inline]
+    fn has_room_below_mark(&self, slots: usize) -> bool {
+        let has_room = (1..=self.cursor.room_below_mark()).contains(&slots);
+        has_room && self.shared.readable.is_quiet_or_fenced()
+    }
+
     /// Looks for free slots, if by what we last saw there are fewer.
+    #[inline(never)]
     fn find_room(&mut self, slots: usize) -> Result<usize, TryReserveError> {
         self.publish_rest();
         if self.may_be_closed() && self.is_closed() {
@@ -265,6 +284,7 @@ impl<T> Producer<T> {
         Ok(self.cursor.free_slots(slots))
     }
 
+    #[inline]
     fn chunk_of(&mut self, slots: usize) -> WriteChunk<'_, T> {
         WriteChunk {
             region: WriteRegion::new(&mut self.cursor, slots),
@@ -473,9 +493,14 @@ impl<T, W: Weigh<T>> ReadChunk<'_, T, W> {
     ///
     /// If there are not so many: nothing is taken then. And if the drop of an item panics: all `count`
     /// are gone then.
+    #[inline]
     pub fn consume(mut self, count: usize) {
-        // Publishes when it is dropped, whatever panics.
-        self.region.discard(count);
+        if let Some((before, now)) = self.region.give_back(count) {
+            self.shared.writable.passed_with_notes(before, now);
+        } else {
+            // Publishes when it is dropped, whatever panics.
+            self.region.discard(count);
+        }
     }
 
     /// Copies the items into the first places of a slice, as many as fit, and takes them out of the
@@ -506,6 +531,7 @@ impl<T, W: Weigh<T>> ReadChunk<'_, T, W> {
     }
 
     /// Takes all items out of the channel and drops them.
+    #[inline]
     pub fn consume_all(self) {
         let all = self.len();
         self.consume(all);
@@ -533,8 +559,11 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// # Errors
     ///
     /// [`TryReadError`] if there is none, as of [`try_read`](Self::try_read).
+    #[inline]
     pub fn try_chunk_up_to(&mut self, items: usize) -> Result<ReadChunk<'_, T, W>, TryReadError> {
-        self.look_or_listen(items.min(1), items)?;
+        if !self.has_seen(items) {
+            self.look_or_listen(items.min(1), items)?;
+        }
         Ok(self.chunk_of(items))
     }
 
@@ -642,12 +671,15 @@ impl<T> Consumer<T> {
     /// assert_eq!(consumer.try_chunk(4).unwrap().len(), 1); // the last one
     /// # Ok::<(), highwater::WriteAllError>(())
     /// ```
+    #[inline]
     pub fn try_chunk(&mut self, items: usize) -> Result<ReadChunk<'_, T>, TryChunkError> {
         let most = self.capacity();
         if items > most {
             return Err(TryChunkError::TooLarge { items, most });
         }
-        self.look_or_listen(items, items)?;
+        if !self.has_seen(items) {
+            self.look_or_listen(items, items)?;
+        }
         Ok(self.chunk_of(items))
     }
 }

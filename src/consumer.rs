@@ -322,15 +322,19 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// are the last ones. Or says why there are not so many.
     #[inline]
     pub(crate) fn look_for(&mut self, wanted: usize, enough: usize) -> Result<(), TryReadError> {
-        // Nobody has to be asked; none are read but not given back, as this end would then have seen none.
-        let has_seen = enough > 0
-            && self.cursor.items_seen() >= enough
-            && self.shared.writable.is_quiet_or_fenced();
-        if has_seen {
+        if self.has_seen(enough) {
             Ok(())
         } else {
             self.look_for_more(wanted, enough)
         }
+    }
+
+    /// Whether nobody has to be asked; none are read but not given back, as this end would then have seen none.
+    #[inline]
+    pub(crate) fn has_seen(&self, enough: usize) -> bool {
+        enough > 0
+            && self.cursor.items_seen() >= enough
+            && self.shared.writable.is_quiet_or_fenced()
     }
 
     #[inline(never)]

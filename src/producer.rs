@@ -552,9 +552,19 @@ pub(crate) fn listen_for_drain<T, W: Weigh<T>>(
     shared: &Shared,
     sleeper: &Sleeper,
 ) {
-    if !sleeper.has_listener() {
-        return;
+    if sleeper.has_listener() {
+        let_listener_wait(cursor, shared, sleeper);
     }
+}
+
+#[cfg(feature = "std")]
+#[cold]
+#[inline(never)]
+fn let_listener_wait<T, W: Weigh<T>>(
+    cursor: &WriteCursor<T, W>,
+    shared: &Shared,
+    sleeper: &Sleeper,
+) {
     let was_stopped = cursor.level().need_drain();
     if !cursor.need_drain() {
         // Drained, or the stop was taken back; maybe without the consumer's having passed what was announced, as

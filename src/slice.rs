@@ -167,8 +167,16 @@ impl<T: Copy> Consumer<T> {
         if items.is_empty() || self.read_slice_seen(items) {
             return Ok(items.len());
         }
-        self.try_chunk_up_to(items.len())
-            .map(|chunk| chunk.copy_to_slice(items))
+        self.try_read_slice_after_look(items)
+    }
+
+    #[inline(never)]
+    fn try_read_slice_after_look(&mut self, items: &mut [T]) -> Result<usize, TryReadError> {
+        self.look_or_listen(1, items.len())?;
+        if self.read_slice_seen(items) {
+            return Ok(items.len());
+        }
+        Ok(self.chunk_of(items.len()).copy_to_slice(items))
     }
 }
 

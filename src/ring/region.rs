@@ -277,6 +277,21 @@ impl<'a, T, W: Weigh<T>> ReadRegion<'a, T, W> {
         }
     }
 
+    /// Gives the next `count` slots back at once, if nothing is to be done for that: their items need no drop, and
+    /// there are so many. Returns from where and up to where.
+    #[inline]
+    pub(crate) fn give_back(&mut self, count: usize) -> Option<(usize, usize)> {
+        let is_plain = W::COUNTS_ITEMS.get() && !core::mem::needs_drop::<T>();
+        if !is_plain || count == 0 || count > self.items || self.cursor.has_unpublished() {
+            return None;
+        }
+        self.items -= count;
+        let head = self.cursor.published();
+        let now = head.wrapping_add(count);
+        self.cursor.publish_head(now);
+        Some((head, now))
+    }
+
     /// Drops the next `count` items; all of them, also if a drop panics.
     ///
     /// # Panics
