@@ -38,11 +38,17 @@ fn items_of_no_size_are_counted_and_dropped_like_others() {
         assert_eq!(consumer.try_iter().count(), 3);
         assert_eq!(DROPS.load(Ordering::Relaxed), 4 * (round + 1));
     }
-    for _ in 0..2 {
+    for _ in 0..3 {
         producer.write(Nothing).unwrap();
     }
+    consumer.chunk_up_to(1).unwrap().consume_all();
+    assert_eq!(DROPS.load(Ordering::Relaxed), 41);
+    let mut chunk = producer.try_reserve(1).unwrap();
+    assert_eq!(chunk.fill_with(|| Nothing), 1);
+    drop(chunk);
+    assert_eq!(DROPS.load(Ordering::Relaxed), 42, "not committed");
     drop(consumer);
-    assert_eq!(DROPS.load(Ordering::Relaxed), 42);
+    assert_eq!(DROPS.load(Ordering::Relaxed), 44);
 }
 
 #[test]
