@@ -6,6 +6,7 @@ use crate::{
     harness::{child::DEADLINE, Better, Case, Contestant, Disturbance, Effort, Figure, Workload},
 };
 use std::{
+    hint::black_box,
     mem::size_of,
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -35,6 +36,44 @@ pub fn many() -> Workload {
             .collect(),
         deadline: DEADLINE,
     }
+}
+
+pub fn busy() -> Workload {
+    use blocking::*;
+    Workload {
+        name: "busy",
+        about: "The same where two threads more compute all the time, and never wait.",
+        figures: RATE,
+        cases: [1, 8, 64]
+            .into_iter()
+            .map(|channels| Case {
+                name: format!("{channels} at once"),
+                disturbance: Disturbance::Unknown,
+                contestants: each!(busy_racer(channels): Highwater, Std, Crossbeam, Flume, Kanal),
+            })
+            .collect(),
+        deadline: DEADLINE,
+    }
+}
+
+fn busy_racer<C: Channel>(channels: usize) -> Contestant {
+    contestant(C::NAME, move |effort| {
+        let is_over = &AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        (0..1000).for_each(|i| {
+                            black_box(i);
+                        });
+                    }
+                });
+            }
+            let rate = at_once::<C>(channels, effort) / 1e6;
+            is_over.store(true, Ordering::Relaxed);
+            rate
+        })
+    })
 }
 
 fn racer<C: Channel>(channels: usize) -> Contestant {

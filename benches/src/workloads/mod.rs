@@ -30,6 +30,7 @@ pub fn all() -> Vec<Workload> {
         sizes::polling(),
         sizes::blocking(),
         many::many(),
+        many::busy(),
         many::memory(),
     ]
 }
