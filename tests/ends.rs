@@ -241,7 +241,7 @@ fn items_of_no_size_and_of_great_alignment_go_through() {
     struct Aligned(u8);
 
     let (mut producer, mut consumer) = Builder::new()
-        .high_water_mark(1 << 40)
+        .high_water_mark(1 << (usize::BITS - 24))
         .build::<()>()
         .expect("slots of no size take no memory");
     producer.write(()).unwrap();

@@ -56,7 +56,7 @@ fn many_items_of_no_size_pass_between_threads() {
     deadline(|| {
         // No slot takes memory, so that this capacity costs nothing.
         let (mut producer, consumer) = Builder::new()
-            .high_water_mark(1 << 40)
+            .high_water_mark(1 << (usize::BITS - 24))
             .build::<()>()
             .unwrap();
         let reader = thread::spawn(move || consumer.into_iter().filter(Result::is_ok).count());
