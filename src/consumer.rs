@@ -94,21 +94,30 @@ pub(crate) struct Seen<'a, T, W> {
 
 impl<T, W: Weigh<T>> Seen<'_, T, W> {
     #[inline(always)]
-    pub(crate) fn read(self) -> T {
+    pub(crate) fn read<E>(self) -> Result<T, E> {
         take(self.occupied, self.writable, Gate::passed)
     }
 }
 
 #[inline(always)]
-fn take<T, W: Weigh<T>>(
+fn take<T, W: Weigh<T>, E>(
     occupied: Occupied<'_, T, W>,
     writable: &Gate,
     passed: impl FnOnce(&Gate, usize, usize),
-) -> T {
+) -> Result<T, E> {
     let now = occupied.now();
-    let item = occupied.take();
-    passed(writable, now.wrapping_sub(1), now);
-    item
+    let passed = || passed(writable, now.wrapping_sub(1), now);
+    if moves_cheaply::<T>() {
+        // It stays in registers.
+        let item = occupied.take();
+        passed();
+        Ok(item)
+    } else {
+        // Behind the barrier it would be moved once more to become a `Result`.
+        let item = Ok(occupied.take());
+        passed();
+        item
+    }
 }
 
 /// What a glance at the other side says.
@@ -158,7 +167,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     #[inline]
     pub fn try_read(&mut self) -> Result<T, TryReadError> {
         match self.seen() {
-            Some(seen) => Ok(seen.read()),
+            Some(seen) => seen.read(),
             None if moves_cheaply::<T>() => self.try_read_after_look(),
             None => {
                 self.find_or_listen()?;
@@ -231,7 +240,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         let item = take(occupied, &self.shared.writable, Gate::passed);
         // Not before: meanwhile the item is on its way from the other processor.
         self.pace.found(found);
-        Ok(item)
+        item
     }
 
     fn has_listener(&self) -> bool {
@@ -256,7 +265,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     #[cfg(feature = "async")]
     pub(crate) fn read_at_once(&mut self) -> Result<T, TryReadError> {
         match self.seen() {
-            Some(seen) => Ok(seen.read()),
+            Some(seen) => seen.read(),
             None => {
                 self.find()?;
                 self.read_found()
@@ -276,7 +285,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     fn read_found<E>(&mut self) -> Result<T, E> {
         let occupied = self.cursor.occupied().expect("it was found");
         let writable = &self.shared.writable;
-        Ok(take(occupied, writable, Gate::passed_with_notes))
+        take(occupied, writable, Gate::passed_with_notes)
     }
 
     /// As `look_for`, for an operation that does not wait: if it would have to, the listener hears when
@@ -612,8 +621,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// ```
     #[inline]
     pub fn read(&mut self) -> Result<T, ReadError> {
-        self.read_in_time(|| Deadline::NEVER)
-            .map_err(ReadTimeoutError::without_deadline)
+        self.read_in_time(|| Deadline::NEVER, ReadTimeoutError::without_deadline)
     }
 
     /// As [`read`](Self::read), but gives up at an instant.
@@ -623,7 +631,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// [`ReadTimeoutError`].
     #[inline]
     pub fn read_deadline(&mut self, deadline: Instant) -> Result<T, ReadTimeoutError> {
-        self.read_in_time(|| Deadline::at(deadline))
+        self.read_in_time(|| Deadline::at(deadline), |error| error)
     }
 
     /// As [`read`](Self::read), but gives up after some time.
@@ -645,19 +653,24 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     #[cfg(not(all(loom, feature = "loom")))]
     #[inline]
     pub fn read_timeout(&mut self, timeout: Duration) -> Result<T, ReadTimeoutError> {
-        self.read_in_time(|| Deadline::after(timeout))
+        self.read_in_time(|| Deadline::after(timeout), |error| error)
     }
 
-    /// The clock is asked only if there is something to wait for.
+    /// The clock is asked only if there is something to wait for. The error is changed in here, as to map a `Result`
+    /// would move the item once more.
     #[inline(always)]
-    fn read_in_time(&mut self, deadline: impl FnOnce() -> Deadline) -> Result<T, ReadTimeoutError> {
+    fn read_in_time<E>(
+        &mut self,
+        deadline: impl FnOnce() -> Deadline,
+        changed: impl FnOnce(ReadTimeoutError) -> E,
+    ) -> Result<T, E> {
         match self.seen() {
-            Some(seen) => Ok(seen.read()),
-            None if moves_cheaply::<T>() => self.read_when_there(&deadline()),
-            None => {
-                self.find_when_there(&deadline())?;
-                self.read_found()
-            }
+            Some(seen) => seen.read(),
+            None if moves_cheaply::<T>() => self.read_when_there(&deadline()).map_err(changed),
+            None => match self.find_when_there(&deadline()) {
+                Ok(()) => self.read_found(),
+                Err(error) => Err(changed(error)),
+            },
         }
     }
 

@@ -263,7 +263,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
             if let Some(seen) = self.seen() {
                 let item = seen.read();
                 self.sleeper.turns.count();
-                return Poll::Ready(Ok(item));
+                return Poll::Ready(item);
             }
         }
         self.poll_read_after_look(cx)
