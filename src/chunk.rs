@@ -561,9 +561,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// [`TryReadError`] if there is none, as of [`try_read`](Self::try_read).
     #[inline]
     pub fn try_chunk_up_to(&mut self, items: usize) -> Result<ReadChunk<'_, T, W>, TryReadError> {
-        if !self.has_seen(items) {
-            self.look_or_listen(items.min(1), items)?;
-        }
+        self.look_or_listen(items.min(1), items)?;
         Ok(self.chunk_of(items))
     }
 
@@ -677,9 +675,7 @@ impl<T> Consumer<T> {
         if items > most {
             return Err(TryChunkError::TooLarge { items, most });
         }
-        if !self.has_seen(items) {
-            self.look_or_listen(items, items)?;
-        }
+        self.look_or_listen(items, items)?;
         Ok(self.chunk_of(items))
     }
 }

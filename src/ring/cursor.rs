@@ -564,11 +564,20 @@ impl<T, W> WriteCursor<T, W> {
     }
 
     #[inline(always)]
-    pub(super) fn publish_tail(&self, tail: usize) {
+    fn publish_tail(&self, tail: usize) {
         // Release: pairs with the Acquire loads of `tail` in ReadCursor::look and Accounting; the item
         // is in its slot.
         self.published.set(tail);
         self.accounting.write.tail.store(tail, Ordering::Release);
+    }
+
+    /// Publishes the next `count` slots, which hold items; returns from where and up to where.
+    #[inline(always)]
+    pub(super) fn publish_next(&self, count: usize) -> (usize, usize) {
+        let before = self.published();
+        let now = before.wrapping_add(count);
+        self.publish_tail(now);
+        (before, now)
     }
 
     fn publish_written(&self) {
@@ -588,10 +597,7 @@ impl<T, W> WriteCursor<T, W> {
         }
         // Where items are counted this never changes.
         self.publish_written();
-        let before = self.published();
-        let now = before.wrapping_add(unpublished);
-        self.publish_tail(now);
-        Some((before, now))
+        Some(self.publish_next(unpublished))
     }
 
     /// Our own index: how far was written.
@@ -773,11 +779,20 @@ impl<T, W> ReadCursor<T, W> {
     }
 
     #[inline(always)]
-    pub(super) fn publish_head(&mut self, head: usize) {
+    fn publish_head(&mut self, head: usize) {
         // Release: pairs with the Acquire loads of `head` in WriteCursor::head and in Accounting;
         // the slot is free.
         self.published = head;
         self.accounting.read.head.store(head, Ordering::Release);
+    }
+
+    /// Gives the next `count` slots back, which hold nothing any more; returns from where and up to where.
+    #[inline(always)]
+    pub(super) fn give_back_next(&mut self, count: usize) -> (usize, usize) {
+        let before = self.published();
+        let now = before.wrapping_add(count);
+        self.publish_head(now);
+        (before, now)
     }
 
     fn publish_consumed(&self) {
@@ -796,10 +811,7 @@ impl<T, W> ReadCursor<T, W> {
         }
         // Where items are counted this never changes.
         self.publish_consumed();
-        let before = self.published();
-        let now = before.wrapping_add(unpublished);
-        self.publish_head(now);
-        Some((before, now))
+        Some(self.give_back_next(unpublished))
     }
 
     /// Whether slots are still to be given back, of a chunk that was forgotten.

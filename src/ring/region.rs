@@ -179,10 +179,7 @@ impl<'a, T> WriteRegion<'a, T> {
         }
         self.filled -= count;
         self.slots -= count;
-        let tail = self.cursor.published();
-        let now = tail.wrapping_add(count);
-        self.cursor.publish_tail(now);
-        Some((tail, now))
+        Some(self.cursor.publish_next(count))
     }
 }
 
@@ -286,10 +283,7 @@ impl<'a, T, W: Weigh<T>> ReadRegion<'a, T, W> {
             return None;
         }
         self.items -= count;
-        let head = self.cursor.published();
-        let now = head.wrapping_add(count);
-        self.cursor.publish_head(now);
-        Some((head, now))
+        Some(self.cursor.give_back_next(count))
     }
 
     /// Drops the next `count` items; all of them, also if a drop panics.
@@ -327,13 +321,13 @@ impl<T: Copy> WriteCursor<T, Items> {
         if items.len() > self.room_below_mark() {
             return None;
         }
-        let tail = self.published();
         // SAFETY: up to the limit the slots are free, as in `WriteCursor::put`, and ours until they are
         // published.
-        unsafe { self.slots_of_ring().copy_from_slice(tail, items) };
-        let now = tail.wrapping_add(items.len());
-        self.publish_tail(now);
-        Some((tail, now))
+        unsafe {
+            self.slots_of_ring()
+                .copy_from_slice(self.published(), items)
+        };
+        Some(self.publish_next(items.len()))
     }
 }
 
@@ -349,13 +343,10 @@ impl<T: Copy> ReadCursor<T, Items> {
         if count > self.items_seen() {
             return None;
         }
-        let head = self.published();
         // SAFETY: the slots hold items, as last seen, and are ours until they are given back; behind `head` there
         // is nothing that is read but not given back, as `items_seen` would then be 0.
-        let (first, second) = unsafe { self.slots_of_ring().items(head, count) };
+        let (first, second) = unsafe { self.slots_of_ring().items(self.published(), count) };
         copy(first, second);
-        let now = head.wrapping_add(count);
-        self.publish_head(now);
-        Some((head, now))
+        Some(self.give_back_next(count))
     }
 }
