@@ -4,8 +4,8 @@
 use crate::{
     error::{Reason, TryReadError},
     monitor::Monitor,
-    ring::{moves_cheaply, Occupied, ReadCursor},
-    shared::{ProducerState, Shared},
+    ring::{Occupied, ReadCursor},
+    shared::{moves_cheaply, ProducerState, Shared},
     sync::Arc,
     wait::{pace::Pace, Gate},
     weigh::{Items, Weigh},
@@ -290,25 +290,29 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
 
     /// As `look_for`, for an operation that does not wait: if it would have to, the listener hears when
     /// there is something.
+    #[inline]
     pub(crate) fn look_or_listen(
         &mut self,
         wanted: usize,
         enough: usize,
     ) -> Result<(), TryReadError> {
-        match self.look_for(wanted, enough) {
-            Err(TryReadError::Empty) => self.listen_and_look(wanted, enough),
-            looked => looked,
+        if self.has_seen(enough) {
+            Ok(())
+        } else {
+            self.look_for_more_or_listen(wanted, enough)
         }
     }
 
-    /// Nothing is there: the listener waits, unless that has changed meanwhile.
-    #[cold]
     #[inline(never)]
-    fn listen_and_look(&mut self, wanted: usize, enough: usize) -> Result<(), TryReadError> {
-        if self.listen_for(wanted) {
-            self.look_for(wanted, enough)
-        } else {
-            Err(TryReadError::Empty)
+    fn look_for_more_or_listen(
+        &mut self,
+        wanted: usize,
+        enough: usize,
+    ) -> Result<(), TryReadError> {
+        match self.look_for_more(wanted, enough) {
+            // The listener waits, unless that has changed meanwhile.
+            Err(TryReadError::Empty) if self.listen_for(wanted) => self.look_for(wanted, enough),
+            looked => looked,
         }
     }
 
@@ -340,7 +344,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
 
     /// Whether nobody has to be asked; none are read but not given back, as this end would then have seen none.
     #[inline]
-    pub(crate) fn has_seen(&self, enough: usize) -> bool {
+    fn has_seen(&self, enough: usize) -> bool {
         enough > 0
             && self.cursor.items_seen() >= enough
             && self.shared.writable.is_quiet_or_fenced()
@@ -662,14 +666,14 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     fn read_in_time<E>(
         &mut self,
         deadline: impl FnOnce() -> Deadline,
-        changed: impl FnOnce(ReadTimeoutError) -> E,
+        into_error: impl FnOnce(ReadTimeoutError) -> E,
     ) -> Result<T, E> {
         match self.seen() {
             Some(seen) => seen.read(),
-            None if moves_cheaply::<T>() => self.read_when_there(&deadline()).map_err(changed),
+            None if moves_cheaply::<T>() => self.read_when_there(&deadline()).map_err(into_error),
             None => match self.find_when_there(&deadline()) {
                 Ok(()) => self.read_found(),
-                Err(error) => Err(changed(error)),
+                Err(error) => Err(into_error(error)),
             },
         }
     }

@@ -4,8 +4,8 @@
 use crate::{
     error::{MarkError, Reason, TryWriteError, WaitError},
     monitor::Monitor,
-    ring::{moves_cheaply, Vacant, WriteCursor},
-    shared::{ProducerState, Shared},
+    ring::{Vacant, WriteCursor},
+    shared::{moves_cheaply, ProducerState, Shared},
     sync::Arc,
     wait::Gate,
     weigh::{Items, Weigh},

@@ -27,6 +27,12 @@ const ABORTED: usize = FIRST_NOTE;
 /// A third thread's note, at both gates: the channel was stopped. To each end the other has given up.
 const STOPPED: usize = FIRST_NOTE << 2;
 
+/// Whether an item is small enough to be handed through one more call, so that the slow way is a single call and
+/// leaves the fast path its registers. Larger ones are moved once, where the call would copy them.
+pub(crate) const fn moves_cheaply<T>() -> bool {
+    core::mem::size_of::<T>() <= 64
+}
+
 /// Where the producer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -173,7 +173,7 @@ fn a_sink_that_fails_at_any_byte_is_named_and_the_bytes_reported_are_in_it() {
 #[test]
 fn a_source_that_fails_at_any_moment_is_never_taken_for_a_cancel() {
     deadline(|| {
-        for round in 0..5_000 {
+        for round in 0..20_000 {
             // The sink is somewhere between two looks.
             let bytes = vec![7; round % 50];
             let fault = Fault::Error(ErrorKind::Other);

@@ -37,12 +37,6 @@ pub(crate) use region::{ReadRegion, WriteRegion};
 use crate::sync::{AtomicBool, AtomicUsize, Counter, Ordering};
 use crossbeam_utils::CachePadded;
 
-/// Whether an item is small enough to be handed through one more call, so that the slow way is a single call and
-/// leaves the fast path its registers. Larger ones are moved once, where the call would copy them.
-pub(crate) const fn moves_cheaply<T>() -> bool {
-    core::mem::size_of::<T>() <= 64
-}
-
 /// How often an observer looks for a length that both sides agree on. Twice in a model, which would
 /// never see the consumer move on so often.
 const LOOKS: usize = if cfg!(all(loom, feature = "loom")) {

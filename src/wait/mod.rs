@@ -61,6 +61,8 @@ mod park;
 mod spin;
 #[cfg(feature = "async")]
 mod turn;
+#[cfg(feature = "std")]
+mod yielding;
 
 use crate::sync::{fence, light_barrier, AtomicUsize, Counter, Ordering};
 #[cfg(feature = "std")]

@@ -4,20 +4,12 @@
 //! again. An end whose last wait was shorter than that spins for about as long, which is never
 //! worse than twice the best choice; one whose last wait was long sleeps almost at once. Where spinning does not
 //! help time after time, for whatever reason (the other side is slow, there is a single processor, or a
-//! busy one), it is left out for a number of waits that doubles; instead a thread lets the others run once.
-//!
-//! That helps where the others are ends of channels too, which yield in their turn. If a thread gets its turn that
-//! computes and never waits, the one that has yielded comes after a whole time slice of it, some milliseconds, whereas
-//! one that sleeps is preferred when it is woken: so yielding, too, is left out where it turns out to be dear.
+//! busy one), it is left out for a number of waits that doubles; instead a thread lets the others run once (`yielding.rs`).
 #![forbid(unsafe_code)]
 
+use super::yielding::Yielding;
 use crate::sync::{spin_loop, Deadline, MODEL};
-use crossbeam_utils::CachePadded;
-use std::{
-    sync::atomic::{AtomicU32, Ordering},
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// In spin-loop hints, of some 10 ns (AMD) to 40 ns (Intel) each: about 20 to 80 microseconds.
 const MOST: u32 = 2048;
@@ -33,12 +25,6 @@ const SHORT: Duration = Duration::from_micros(50);
 const TRIES: u32 = 3;
 /// The most waits for which it is left out.
 const RAREST: u32 = 4096;
-/// The longest turn, on average, of those that a yield lets run: far longer than ends take that wait for each other, and far
-/// shorter than a time slice.
-const TURN: Duration = Duration::from_micros(100);
-
-/// How often the ends of this process have yielded.
-static YIELDS: CachePadded<AtomicU32> = CachePadded::new(AtomicU32::new(0));
 
 /// The spinning of one end: how its last waits went.
 #[derive(Debug)]
@@ -48,9 +34,7 @@ pub(crate) struct Spin {
     /// Times in a row that spinning was in vain.
     in_vain: u32,
     waits_without: u32,
-    /// Times in a row that a yield was dear.
-    dear: u32,
-    waits_without_yield: u32,
+    yielding: Yielding,
     #[cfg(feature = "async")]
     spins_in_tasks: bool,
     #[cfg(feature = "async")]
@@ -64,8 +48,7 @@ impl Spin {
             last_was_quick: true,
             in_vain: 0,
             waits_without: 0,
-            dear: 0,
-            waits_without_yield: 0,
+            yielding: Yielding::new(),
             #[cfg(feature = "async")]
             spins_in_tasks: true,
             #[cfg(feature = "async")]
@@ -86,34 +69,13 @@ impl Spin {
             return true;
         }
         let budget = if self.last_was_short { MOST } else { LEAST };
-        if self.is_left_out() && !MODEL {
-            // Where there are more threads than processors the other one has to run first.
-            self.yield_unless_dear();
-            if ready() {
-                self.waits_without -= 1;
-                self.last_was_quick = false;
-                return true;
-            }
+        // Where there are more threads than processors the other one has to run first.
+        if self.is_left_out() && !MODEL && self.yielding.yield_unless_dear() && ready() {
+            self.waits_without -= 1;
+            self.last_was_quick = false;
+            return true;
         }
         self.spin(budget, deadline, ready)
-    }
-
-    fn yield_unless_dear(&mut self) {
-        if self.waits_without_yield > 0 {
-            self.waits_without_yield -= 1;
-            return;
-        }
-        let since = Instant::now();
-        // Relaxed: a count, on which no order hangs.
-        let before = YIELDS.fetch_add(1, Ordering::Relaxed);
-        thread::yield_now();
-        let turns = YIELDS.load(Ordering::Relaxed).wrapping_sub(before);
-        if since.elapsed() <= TURN.saturating_mul(turns) {
-            self.dear = 0;
-        } else {
-            self.dear += 1;
-            self.waits_without_yield = 4_u32.saturating_pow(self.dear).min(RAREST);
-        }
     }
 
     fn is_left_out(&self) -> bool {

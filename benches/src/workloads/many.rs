@@ -20,70 +20,65 @@ const CAPACITY: usize = 256;
 const LAST: u64 = u64::MAX;
 
 pub fn many() -> Workload {
-    use blocking::*;
-    Workload {
-        name: "many",
-        about: "Many channels at once, each between two threads of its own, 256 slots; what goes through all of \
-                them.",
-        figures: RATE,
-        cases: [1, 2, 8, 64, 1024]
-            .into_iter()
-            .map(|channels| Case {
-                name: format!("{channels} at once"),
-                disturbance: Disturbance::Unknown,
-                contestants: each!(racer(channels): Highwater, Std, Crossbeam, Flume, Kanal),
-            })
-            .collect(),
-        deadline: DEADLINE,
-    }
+    racing(
+        "many",
+        "Many channels at once, each between two threads of its own, 256 slots; what goes through all of them.",
+        &[1, 2, 8, 64, 1024],
+        0,
+    )
 }
 
 pub fn busy() -> Workload {
+    racing(
+        "busy",
+        "The same where two threads more compute all the time, and never wait.",
+        &[1, 8, 64],
+        2,
+    )
+}
+
+fn racing(
+    name: &'static str,
+    about: &'static str,
+    channels: &[usize],
+    computing: usize,
+) -> Workload {
     use blocking::*;
     Workload {
-        name: "busy",
-        about: "The same where two threads more compute all the time, and never wait.",
+        name,
+        about,
         figures: RATE,
-        cases: [1, 8, 64]
-            .into_iter()
-            .map(|channels| Case {
+        cases: channels
+            .iter()
+            .map(|&channels| Case {
                 name: format!("{channels} at once"),
                 disturbance: Disturbance::Unknown,
-                contestants: each!(busy_racer(channels): Highwater, Std, Crossbeam, Flume, Kanal),
+                contestants: each!(racer((channels, computing)): Highwater, Std, Crossbeam, Flume, Kanal),
             })
             .collect(),
         deadline: DEADLINE,
     }
 }
 
-fn busy_racer<C: Channel>(channels: usize) -> Contestant {
+fn racer<C: Channel>((channels, computing): (usize, usize)) -> Contestant {
     contestant(C::NAME, move |effort| {
-        let is_over = &AtomicBool::new(false);
-        thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
-                    while !is_over.load(Ordering::Relaxed) {
-                        (0..1000).for_each(|i| {
-                            black_box(i);
-                        });
-                    }
-                });
-            }
-            let rate = at_once::<C>(channels, effort) / 1e6;
-            is_over.store(true, Ordering::Relaxed);
-            rate
-        })
+        at_once::<C>(channels, computing, effort) / 1e6
     })
 }
 
-fn racer<C: Channel>(channels: usize) -> Contestant {
-    contestant(C::NAME, move |effort| at_once::<C>(channels, effort) / 1e6)
-}
-
-/// Items a second, of all channels together.
-fn at_once<C: Channel>(channels: usize, effort: Effort) -> f64 {
+/// Items a second, of all channels together, beside so many threads that compute.
+fn at_once<C: Channel>(channels: usize, computing: usize, effort: Effort) -> f64 {
     let (start, stop) = (&Barrier::new(2 * channels + 1), &AtomicBool::new(false));
     thread::scope(|scope| {
+        for _ in 0..computing {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    (0..1000).for_each(|i| {
+                        black_box(i);
+                    });
+                }
+            });
+        }
         let receiving: Vec<_> = (0..channels)
             .map(|_| {
                 let (mut sender, mut receiver) = C::new::<u64>(CAPACITY);
