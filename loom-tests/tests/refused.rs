@@ -5,6 +5,10 @@ use highwater::{Builder, Consumer, Producer};
 use loom::thread;
 use loom_tests::model;
 
+/// A way to write one item, or to read one if it is there, that has to know of the wish for fences, too.
+type Write = fn(&mut Producer<usize>, usize);
+type Read = fn(&mut Consumer<usize>) -> Option<usize>;
+
 fn ends(high: usize) -> (Producer<usize>, Consumer<usize>) {
     Builder::new()
         .high_water_mark(high)
@@ -65,5 +69,100 @@ fn an_end_wakes_a_consumer_that_was_refused() {
         });
         assert_eq!(consumer.iter().collect::<Result<Vec<_>, _>>(), Ok(vec![1]));
         writer.join().unwrap();
+    });
+}
+
+/// The consumer's second sleep relies on fences, as the first item has confirmed them, or may have: the second
+/// item comes another way.
+fn data_that_comes_another_way_wakes_a_consumer_that_was_refused(high: usize, write: Write) {
+    model(100, move || {
+        let (mut producer, mut consumer) = ends(high);
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(0).unwrap();
+            write(&mut producer, 1);
+            producer
+        });
+        for i in 0..2 {
+            assert_eq!(consumer.read(), Ok(i));
+        }
+        drop(writer.join().unwrap());
+    });
+}
+
+fn commit(producer: &mut Producer<usize>, item: usize) {
+    let mut chunk = producer.try_reserve(1).unwrap();
+    chunk.push(item).unwrap();
+    let _ = chunk.commit();
+}
+
+#[test]
+fn a_chunk_wakes_a_consumer_that_was_refused() {
+    data_that_comes_another_way_wakes_a_consumer_that_was_refused(4, commit);
+}
+
+#[test]
+fn a_chunk_that_reaches_the_mark_wakes_a_consumer_that_was_refused() {
+    data_that_comes_another_way_wakes_a_consumer_that_was_refused(2, commit);
+}
+
+#[test]
+fn a_slice_wakes_a_consumer_that_was_refused() {
+    data_that_comes_another_way_wakes_a_consumer_that_was_refused(4, |producer, item| {
+        assert_eq!(producer.try_write_slice(&[item]), Ok(1));
+    });
+}
+
+#[test]
+fn a_batch_wakes_a_consumer_that_was_refused() {
+    data_that_comes_another_way_wakes_a_consumer_that_was_refused(4, |producer, item| {
+        let _ = producer.batch().try_write(item).unwrap();
+    });
+}
+
+/// As above: the producer's second sleep relies on fences, which the first drain has confirmed, or may have.
+fn drain_that_comes_another_way_wakes_a_producer_that_was_refused(read: Read) {
+    model(100, move || {
+        let (mut producer, mut consumer) = ends(1);
+        let reader = thread::spawn(move || {
+            let mut next = |read: Read| loop {
+                match read(&mut consumer) {
+                    Some(item) => break item,
+                    None => thread::yield_now(),
+                }
+            };
+            assert_eq!(next(|consumer| consumer.try_read().ok()), 0);
+            assert_eq!(next(read), 1);
+            consumer
+        });
+        for i in 0..3 {
+            producer.write(i).unwrap();
+        }
+        drop(reader.join().unwrap());
+    });
+}
+
+#[test]
+fn a_chunk_that_is_consumed_wakes_a_producer_that_was_refused() {
+    drain_that_comes_another_way_wakes_a_producer_that_was_refused(|consumer| {
+        let chunk = consumer.try_chunk_up_to(1).ok()?;
+        let item = chunk.as_slices().0[0];
+        chunk.consume_all();
+        Some(item)
+    });
+}
+
+#[test]
+fn a_chunk_that_is_iterated_wakes_a_producer_that_was_refused() {
+    drain_that_comes_another_way_wakes_a_producer_that_was_refused(|consumer| {
+        consumer.try_chunk_up_to(1).ok()?.into_iter().next()
+    });
+}
+
+#[test]
+fn a_slice_that_is_read_wakes_a_producer_that_was_refused() {
+    drain_that_comes_another_way_wakes_a_producer_that_was_refused(|consumer| {
+        let mut item = [0];
+        consumer.try_read_slice(&mut item).ok()?;
+        Some(item[0])
     });
 }
