@@ -575,6 +575,24 @@ fn a_write_chunk_takes_as_much_as_it_has_slots_and_the_consumer_sees_nothing_bef
 }
 
 #[test]
+fn an_iterator_is_left_alone_after_its_first_none_also_at_the_edge_of_the_ring() {
+    // The edge lies after the fourth item: the first `None` comes before it, right at it, and after it.
+    for before in 0..=6 {
+        let (mut producer, mut consumer) = ends(0, 8, 8);
+        let mut chunk = producer.try_reserve(6).unwrap();
+        let mut asked = 0;
+        let items = std::iter::from_fn(|| {
+            asked += 1;
+            (asked != before + 1).then_some(asked)
+        });
+        assert_eq!(chunk.fill(items), before, "{before}");
+        assert_eq!(chunk.len(), before);
+        let _ = chunk.commit();
+        assert!(consumer.try_iter().eq(1..=before));
+    }
+}
+
+#[test]
 fn what_was_put_in_can_be_changed_before_the_commit_across_the_edge_of_the_ring() {
     // The edge lies after the fourth item.
     let (mut producer, mut consumer) = ends(0, 8, 8);

@@ -81,12 +81,11 @@ impl<'a, T> WriteRegion<'a, T> {
         // SAFETY: as in `free`.
         let (first, second) = unsafe { self.cursor.slots_of_ring().uninit(next, left) };
         let mut filled = Filled(&mut self.filled, 0);
-        let mut items = items.into_iter();
-        for half in [first, second] {
-            for (slot, item) in half.iter_mut().zip(&mut items) {
-                slot.write(item);
-                filled.1 += 1;
-            }
+        // As one sequence: an iterator may go on after it has returned `None`, but the slots that hold items are
+        // those before the first gap.
+        for (slot, item) in first.iter_mut().chain(second).zip(items) {
+            slot.write(item);
+            filled.1 += 1;
         }
         filled.1
     }
