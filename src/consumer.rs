@@ -569,7 +569,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// look, and may come once too often. As for [`Producer::on_drain`](crate::Producer::on_drain): it runs in
     /// the thread of the other end, within its writing, and must not wait for either end, or for a lock that
     /// is held while an end is used; no lock of the channel is held; panics are caught; an operation that
-    /// waits hears of the item itself.
+    /// waits hears of the item itself, and if it gives up the callback is called.
     ///
     /// # Examples
     ///

@@ -647,7 +647,8 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     ///   is held while an end is used.
     /// - **Panics** are caught: the panic hook reports them, and the operation goes on.
     /// - An operation that waits (`write`, `wait_drain`, a future) hears of the drain itself, and not the
-    ///   callback.
+    ///   callback. If it gives up (a timeout, a future that is dropped) after the callback had been asked for, that is
+    ///   called at once, in the producer's own thread, as it would miss a drain from then on.
     ///
     /// # Examples
     ///

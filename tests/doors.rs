@@ -330,11 +330,12 @@ fn a_commit_of_nothing_that_says_stop_arms_the_descriptor() {
         .wait_drain_timeout(Duration::from_millis(5))
         .is_err()); // disarmed
     assert!(readable(&fd));
+    let before = calls.load(Ordering::SeqCst);
     assert!(producer.try_reserve(1).unwrap().commit().is_backpressure());
     let r = readable(&fd);
     assert!(consumer.try_read().is_ok());
     assert!(!r, "readable though told to stop: a busy loop");
-    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    assert_eq!(calls.load(Ordering::SeqCst), before + 1);
 }
 
 #[test]
@@ -348,4 +349,80 @@ fn a_callback_that_takes_the_place_of_a_task_wakes_it() {
     consumer.clear_on_ready();
     let _ = producer.try_write(1).unwrap();
     assert!(b.0.load(Ordering::SeqCst) > 0, "task not woken");
+}
+
+/// A callback that counts its calls.
+fn counter() -> (Arc<AtomicUsize>, impl Fn() + Send + Sync) {
+    let calls = Arc::<AtomicUsize>::default();
+    let counted = calls.clone();
+    (calls, move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+    })
+}
+
+#[test]
+fn a_wait_that_gives_up_calls_the_callback_whose_place_it_took() {
+    let (mut producer, mut consumer) = channel(1);
+    let (ready, on_ready) = counter();
+    let (drained, on_drain) = counter();
+    consumer.on_ready(on_ready);
+    producer.on_drain(on_drain);
+    assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
+    let moment = Duration::from_millis(1);
+    assert_eq!(
+        consumer.read_timeout(moment),
+        Err(ReadTimeoutError::Timeout)
+    );
+    assert_eq!(ready.load(Ordering::SeqCst), 1);
+    assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
+    let gave_up = producer.wait_drain_timeout(moment);
+    assert!(matches!(gave_up, Err(WaitTimeoutError::Timeout)));
+    assert_eq!(drained.load(Ordering::SeqCst), 1);
+    // Nobody had asked for a callback: this wait takes nobody's place.
+    let gave_up = producer.wait_drain_timeout(moment);
+    assert!(matches!(gave_up, Err(WaitTimeoutError::Timeout)));
+    assert_eq!(drained.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_wait_that_is_over_in_time_calls_no_callback() {
+    let (mut producer, mut consumer) = channel(1);
+    let (ready, on_ready) = counter();
+    consumer.on_ready(on_ready);
+    assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
+    let reader = thread::spawn(move || {
+        assert_eq!(consumer.read(), Ok(1));
+        let gave_up = consumer.read_timeout(Duration::from_millis(1));
+        assert_eq!(gave_up, Err(ReadTimeoutError::Timeout));
+    });
+    let monitor = producer.monitor();
+    // The question is counted too: it has left a listener.
+    while monitor.stats().consumer_parks < 2 {
+        thread::yield_now();
+    }
+    let _ = producer.try_write(1).unwrap();
+    reader.join().unwrap();
+    assert_eq!(ready.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_future_that_is_dropped_calls_the_callback_whose_place_it_took() {
+    let (mut producer, mut consumer) = channel(1);
+    let (ready, on_ready) = counter();
+    consumer.on_ready(on_ready);
+    assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
+    let (_bell, waker) = bell();
+    let mut read = consumer.read_async();
+    assert!(poll1(&mut read, &waker).is_pending());
+    assert_eq!(ready.load(Ordering::SeqCst), 0);
+    drop(read);
+    assert_eq!(ready.load(Ordering::SeqCst), 1);
+    // One that was polled to its end took what there was.
+    assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
+    let mut read = consumer.read_async();
+    assert!(poll1(&mut read, &waker).is_pending());
+    let _ = producer.try_write(1).unwrap();
+    assert_eq!(poll1(&mut read, &waker), Poll::Ready(Ok(1)));
+    drop(read);
+    assert_eq!(ready.load(Ordering::SeqCst), 1);
 }

@@ -289,6 +289,7 @@ impl Gate {
         if !MODEL && deadline.has_passed() {
             return false;
         }
+        sleeper.displace_listener();
         let parker = sleeper
             .parker
             .get_or_insert_with(|| Arc::new(park::Parker::new()));
@@ -325,6 +326,11 @@ impl Gate {
         woken(in_time);
         // No Waker survives the wait, whichever way it ended.
         self.disarm(sleeper);
+        if in_time {
+            sleeper.is_displaced.set(false);
+        } else {
+            sleeper.tell_displaced_listener();
+        }
         in_time
     }
 
@@ -347,7 +353,7 @@ impl Gate {
             return false;
         }
         self.put_waker(Some(waker.clone()));
-        sleeper.disarm();
+        sleeper.displace_listener();
         sleeper.task_registers();
         // Relaxed: as in `wait_until`.
         self.line.wake_at.store(wake_at(), Ordering::Relaxed);
@@ -397,6 +403,7 @@ impl Gate {
         }
         self.put_waker(Some(Waker::from(listener.clone())));
         sleeper.forget_task();
+        sleeper.is_displaced.set(false);
         // Relaxed: as in `wait_until`.
         self.line.wake_at.store(wake_at, Ordering::Relaxed);
         let reliable = self.heavy_barrier(&sleeper.fenced);
@@ -487,6 +494,7 @@ impl Gate {
         if registration == sleeper.registration() {
             self.put_waker(None);
             sleeper.forget_task();
+            sleeper.tell_displaced_listener();
         }
     }
 
@@ -595,6 +603,8 @@ pub(crate) struct Sleeper {
     /// The index for which the listener was put into the gate's slot, unless it was taken out since by this
     /// end. Cells, as a mere question can find that there is nothing to do.
     armed_for: Cell<Option<usize>>,
+    /// A thread or a task has taken the place of a listener that was armed, and has not found what it waits for.
+    is_displaced: Cell<bool>,
     #[cfg(feature = "async")]
     pub(crate) turns: turn::Turns,
     #[cfg(feature = "async")]
@@ -619,6 +629,7 @@ impl Sleeper {
             fenced: Cell::new(gate.notes() & FENCED != 0),
             listener: None,
             armed_for: Cell::new(None),
+            is_displaced: Cell::new(false),
             #[cfg(feature = "async")]
             turns: turn::Turns::new(),
             #[cfg(feature = "async")]
@@ -638,6 +649,7 @@ impl Sleeper {
     pub(crate) fn is_ready(&mut self) {
         self.second_look.has_found();
         self.spin.is_ready();
+        self.is_displaced.set(false);
     }
 
     /// Whose Waker is in the slot.
@@ -685,6 +697,21 @@ impl Sleeper {
     pub(crate) fn notify_listener(&self) {
         if let Some(listener) = &self.listener {
             shielded(|| listener.set_and_call());
+        }
+    }
+
+    /// A thread or a task takes the place in the slot.
+    fn displace_listener(&self) {
+        if self.armed_for.get().is_some() {
+            self.disarm();
+            self.is_displaced.set(true);
+        }
+    }
+
+    /// A wait has given up, or a future was dropped: whoever relied on the listener is to look for itself.
+    fn tell_displaced_listener(&self) {
+        if self.is_displaced.take() {
+            self.notify_listener();
         }
     }
 
