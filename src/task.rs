@@ -8,7 +8,7 @@ use crate::{
     consumer::Consumer,
     error::{ReadError, TryReadError, TryWriteError, WaitError, WriteError},
     producer::{Finish, Producer},
-    wait::Registration,
+    wait::OfFuture,
     weigh::{Items, Weigh},
 };
 use core::{
@@ -75,7 +75,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     pub fn wait_drain_async(&mut self) -> WaitDrain<'_, T, W> {
         WaitDrain {
             producer: self,
-            registration: Registration::default(),
+            left: OfFuture::default(),
         }
     }
 
@@ -91,7 +91,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         WriteAsync {
             item: Some(item),
             producer: self,
-            registration: Registration::default(),
+            left: OfFuture::default(),
             was_refused: false,
         }
     }
@@ -109,7 +109,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     pub fn closed(&mut self) -> Closed<'_, T, W> {
         Closed {
             producer: self,
-            registration: Registration::default(),
+            left: OfFuture::default(),
         }
     }
 
@@ -218,7 +218,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     pub fn read_async(&mut self) -> ReadAsync<'_, T, W> {
         ReadAsync {
             consumer: self,
-            registration: Registration::default(),
+            left: OfFuture::default(),
         }
     }
 
@@ -319,7 +319,7 @@ macro_rules! forget_on_drop {
             fn drop(&mut self) {
                 let end = &*self.$end;
                 let gate = &end.shared.$gate;
-                gate.forget_registration(&end.sleeper, self.registration);
+                gate.forget_registration(&end.sleeper, &self.left);
             }
         }
 
@@ -335,7 +335,7 @@ macro_rules! forget_on_drop {
 #[must_use = "a future does nothing until it is polled"]
 pub struct WaitDrain<'a, T, W: Weigh<T> = Items> {
     producer: &'a mut Producer<T, W>,
-    registration: Registration,
+    left: OfFuture,
 }
 
 impl<T, W: Weigh<T>> Future for WaitDrain<'_, T, W> {
@@ -345,8 +345,7 @@ impl<T, W: Weigh<T>> Future for WaitDrain<'_, T, W> {
         let this = self.get_mut();
         let before = this.producer.sleeper.registration();
         let polled = this.producer.poll_when_drained(cx, |_| Some(()));
-        this.registration
-            .note(before, this.producer.sleeper.registration());
+        this.left.note(before, this.producer.sleeper.registration());
         polled
     }
 }
@@ -359,7 +358,7 @@ pub struct WriteAsync<'a, T, W: Weigh<T> = Items> {
     /// `None` when it is written, or was given back.
     item: Option<T>,
     producer: &'a mut Producer<T, W>,
-    registration: Registration,
+    left: OfFuture,
     /// There was no room for this very item: the producer was told to stop on its account.
     was_refused: bool,
 }
@@ -407,8 +406,7 @@ impl<T, W: Weigh<T>> WriteAsync<'_, T, W> {
                 }
             }
         });
-        self.registration
-            .note(before, self.producer.sleeper.registration());
+        self.left.note(before, self.producer.sleeper.registration());
         match ready!(polled) {
             Ok(written) => Poll::Ready(written),
             Err(_) => {
@@ -423,7 +421,7 @@ impl<T, W: Weigh<T>> Drop for WriteAsync<'_, T, W> {
     fn drop(&mut self) {
         let producer = &mut *self.producer;
         let gate = &producer.shared.writable;
-        gate.forget_registration(&producer.sleeper, self.registration);
+        gate.forget_registration(&producer.sleeper, &self.left);
         if self.was_refused && self.item.is_some() {
             producer.take_back_stop();
         }
@@ -440,7 +438,7 @@ impl<T, W: Weigh<T>> fmt::Debug for WriteAsync<'_, T, W> {
 #[must_use = "a future does nothing until it is polled"]
 pub struct Closed<'a, T, W: Weigh<T> = Items> {
     producer: &'a mut Producer<T, W>,
-    registration: Registration,
+    left: OfFuture,
 }
 
 impl<T, W: Weigh<T>> Future for Closed<'_, T, W> {
@@ -452,15 +450,15 @@ impl<T, W: Weigh<T>> Future for Closed<'_, T, W> {
         producer.publish_rest();
         let before = producer.sleeper.registration();
         let (cursor, shared) = (&producer.cursor, &*producer.shared);
-        shared.writable.poll_until(
-            &mut producer.sleeper,
-            cx.waker(),
-            // Out of the consumer's reach, as long as nothing more is written.
-            || cursor.index().wrapping_add(1),
-            || shared.is_refusing(),
-        );
-        this.registration
-            .note(before, producer.sleeper.registration());
+        let _ = shared.is_refusing()
+            || shared.writable.leave_waker(
+                &mut producer.sleeper,
+                cx.waker(),
+                // Out of the consumer's reach, as long as nothing more is written.
+                || cursor.index().wrapping_add(1),
+                || shared.is_refusing(),
+            );
+        this.left.note(before, producer.sleeper.registration());
         match producer.open_or_error() {
             Err(error) => Poll::Ready(error),
             Ok(()) => Poll::Pending,
@@ -474,7 +472,7 @@ forget_on_drop!(Closed, producer, writable);
 #[must_use = "a future does nothing until it is polled"]
 pub struct ReadAsync<'a, T, W: Weigh<T> = Items> {
     consumer: &'a mut Consumer<T, W>,
-    registration: Registration,
+    left: OfFuture,
 }
 
 impl<T, W: Weigh<T>> Future for ReadAsync<'_, T, W> {
@@ -487,7 +485,7 @@ impl<T, W: Weigh<T>> Future for ReadAsync<'_, T, W> {
         let polled = this.consumer.poll_read(cx);
         if polled.is_pending() {
             let now = this.consumer.sleeper.registration();
-            this.registration.note(before, now);
+            this.left.note(before, now);
         }
         polled
     }
@@ -502,12 +500,13 @@ impl Future for Finish {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let (shared, last) = (&*this.shared, this.last);
-        let is_over = shared.writable.poll_until(
-            &mut this.sleeper,
-            cx.waker(),
-            || last,
-            || shared.is_over(last),
-        );
+        let is_over = shared.is_over(last)
+            || shared.writable.leave_waker(
+                &mut this.sleeper,
+                cx.waker(),
+                || last,
+                || shared.is_over(last),
+            );
         if !is_over {
             return Poll::Pending;
         }

@@ -426,3 +426,62 @@ fn a_future_that_is_dropped_calls_the_callback_whose_place_it_took() {
     drop(read);
     assert_eq!(ready.load(Ordering::SeqCst), 1);
 }
+
+/// Polls a consumer without a future that could be dropped, and finds nothing.
+fn poll_next_in_vain(consumer: &mut Consumer<u8>, waker: &Waker) {
+    use futures_core::Stream;
+    let polled = Pin::new(consumer).poll_next(&mut Context::from_waker(waker));
+    assert!(polled.is_pending());
+}
+
+#[test]
+fn a_future_that_is_dropped_wakes_the_task_whose_earlier_poll_it_displaced() {
+    let (mut producer, mut consumer) = channel(1);
+    let (b, w) = bell();
+    poll_next_in_vain(&mut consumer, &w);
+    let mut read = consumer.read_async();
+    assert!(poll1(&mut read, &w).is_pending());
+    assert!(poll1(&mut read, &w).is_pending());
+    assert_eq!(b.0.load(Ordering::SeqCst), 0);
+    drop(read);
+    let _ = producer.try_write(1).unwrap();
+    assert_eq!(b.0.load(Ordering::SeqCst), 1, "asleep beside an item");
+}
+
+#[test]
+fn a_future_that_is_dropped_and_displaced_nobody_wakes_nobody() {
+    let (_producer, mut consumer) = channel::<u8>(1);
+    let (b, w) = bell();
+    for _ in 0..3 {
+        let mut read = consumer.read_async();
+        assert!(poll1(&mut read, &w).is_pending());
+        assert!(poll1(&mut read, &w).is_pending());
+    }
+    assert_eq!(b.0.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_listener_that_takes_the_place_of_a_task_wakes_it() {
+    let (_producer, mut consumer) = channel(1);
+    let _fd = consumer.ready_fd().unwrap();
+    let (b, w) = bell();
+    poll_next_in_vain(&mut consumer, &w);
+    assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
+    assert_eq!(b.0.load(Ordering::SeqCst), 1);
+    // Once: nothing of the task is there any more.
+    assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
+    assert_eq!(b.0.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_sleep_that_takes_the_place_of_a_task_wakes_it() {
+    let (_producer, mut consumer) = channel(1);
+    let (b, w) = bell();
+    poll_next_in_vain(&mut consumer, &w);
+    let moment = Duration::from_millis(1);
+    assert_eq!(
+        consumer.read_timeout(moment),
+        Err(ReadTimeoutError::Timeout)
+    );
+    assert_eq!(b.0.load(Ordering::SeqCst), 1);
+}

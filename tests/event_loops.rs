@@ -471,10 +471,11 @@ fn a_commit_of_nothing_that_says_stop_has_its_drain_as_any_other() {
     producer.on_drain(calls.callback());
     producer.write(1).unwrap();
     give_up_until_readable(&fd, |t| producer.wait_drain_timeout(t).is_ok());
+    let before = calls.count();
     assert!(producer.try_reserve(1).unwrap().commit().is_backpressure());
     assert!(!is_readable(&fd));
     assert_eq!(consumer.try_read(), Ok(1));
-    assert_eq!((is_readable(&fd), calls.count()), (true, 1));
+    assert_eq!((is_readable(&fd), calls.count()), (true, before + 1));
 }
 
 #[test]

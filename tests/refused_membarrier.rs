@@ -26,6 +26,19 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+#[cfg(feature = "async")]
+use {
+    highwater::TryReadError,
+    std::{
+        future::Future,
+        pin::Pin,
+        sync::{
+            atomic::{AtomicUsize, Ordering},
+            Arc,
+        },
+        task::{Context, Wake, Waker},
+    },
+};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const ROUNDS: u64 = 2_000;
@@ -178,6 +191,72 @@ fn refused_from_some_moment_on_channels_at_work_go_on_with_fences() {
                 let mut new = RoundTrips::new();
                 new.run(ROUNDS, &progress);
                 new.stop();
+            });
+        },
+    );
+}
+
+/// Counts its wake-ups.
+#[cfg(feature = "async")]
+#[derive(Default)]
+struct Bell(AtomicUsize);
+
+#[cfg(feature = "async")]
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[cfg(feature = "async")]
+#[test]
+fn a_task_that_is_polled_often_is_not_kept_busy_by_the_refusal() {
+    process::alone(
+        "a_task_that_is_polled_often_is_not_kept_busy_by_the_refusal",
+        || {
+            refuse_membarrier();
+            let (_producer, mut consumer) = highwater::channel::<u8>(1);
+            let bell = Arc::new(Bell::default());
+            let waker = Waker::from(bell.clone());
+            let mut read = consumer.read_async();
+            let begin = Instant::now();
+            for _ in 0..100 {
+                let polled = Pin::new(&mut read).poll(&mut Context::from_waker(&waker));
+                assert!(polled.is_pending());
+            }
+            let wake_ups = bell.0.load(Ordering::SeqCst);
+            // A second look now and then, and one more a millisecond: it looks again by itself.
+            let most = 10 + begin.elapsed().as_millis();
+            assert!(wake_ups as u128 <= most, "{wake_ups}, and not {most}");
+            eventually("it is woken to look again", || {
+                bell.0.load(Ordering::SeqCst) > wake_ups
+            });
+        },
+    );
+}
+
+#[cfg(feature = "async")]
+#[test]
+fn a_callback_that_follows_a_task_looks_again_in_its_place() {
+    process::alone(
+        "a_callback_that_follows_a_task_looks_again_in_its_place",
+        || {
+            refuse_membarrier();
+            let (_producer, mut consumer) = highwater::channel::<u8>(1);
+            let waker = Waker::from(Arc::new(Bell::default()));
+            // More than the task's own second looks.
+            for _ in 0..20 {
+                let mut read = consumer.read_async();
+                let polled = Pin::new(&mut read).poll(&mut Context::from_waker(&waker));
+                assert!(polled.is_pending());
+            }
+            let calls = Arc::new(Bell::default());
+            let counted = calls.clone();
+            consumer.on_ready(move || counted.wake_by_ref());
+            let before = calls.0.load(Ordering::SeqCst);
+            assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
+            eventually("it is told to look again", || {
+                calls.0.load(Ordering::SeqCst) > before
             });
         },
     );

@@ -5,68 +5,66 @@
 //! operation.
 #![forbid(unsafe_code)]
 
-use crate::sync::MODEL;
+use crate::sync::{Mutex, MODEL};
+use alloc::{boxed::Box, sync::Arc};
 use core::{cell::Cell, time::Duration};
-use std::{
-    sync::{
-        atomic::{AtomicBool, Ordering},
-        Arc,
-    },
-    thread,
-};
+use std::thread;
 
 /// The first while, and the longest.
 pub(super) const SOON: Duration = Duration::from_millis(1);
 pub(super) const LATE: Duration = Duration::from_millis(100);
 
+type Call = Box<dyn FnOnce() + Send>;
+
 /// When an end looks again.
 pub(super) struct Again {
     patience: Cell<Duration>,
-    /// Whether a thread waits to make its call. Made when it is needed, which is hardly ever.
-    is_under_way: Cell<Option<Arc<AtomicBool>>>,
+    /// What the thread that waits is to call; without a call there is no such thread. Made when it is needed, which
+    /// is hardly ever.
+    next: Cell<Option<Arc<Mutex<Option<Call>>>>>,
 }
 
 impl Again {
     pub(super) fn new() -> Self {
         Self {
             patience: Cell::new(SOON),
-            is_under_way: Cell::default(),
+            next: Cell::default(),
         }
     }
 
-    fn flag(&self) -> Arc<AtomicBool> {
-        let flag = self.is_under_way.take().unwrap_or_default();
-        self.is_under_way.set(Some(flag.clone()));
-        flag
+    fn next(&self) -> Arc<Mutex<Option<Call>>> {
+        let next = self.next.take();
+        let next = next.unwrap_or_else(|| Arc::new(Mutex::new(None)));
+        self.next.set(Some(next.clone()));
+        next
     }
 
-    /// Whether a call is under way.
-    pub(super) fn is_under_way(&self) -> bool {
-        // Acquire: pairs with the Release in `call_later`.
-        self.flag().load(Ordering::Acquire)
-    }
-
-    /// Makes a call after a while, which is twice as long each time. `false` if it cannot be.
+    /// Makes a call after a while, which is twice as long each time; or, if one is to be made already, makes this one in
+    /// its place. `false` if it cannot be.
     pub(super) fn call_later(&self, call: impl FnOnce() + Send + 'static) -> bool {
         // There is no time in a model.
-        if MODEL || self.is_under_way() {
+        if MODEL {
             return false;
+        }
+        let next = self.next();
+        let replaced = next.lock().replace(Box::new(call));
+        if replaced.is_some() {
+            // A Waker in it runs anybody's code as it is dropped.
+            super::shielded(|| drop(replaced));
+            return true;
         }
         let patience = self.patience.get();
         self.patience.set((patience * 2).min(LATE));
-        // Relaxed: only this side sets it, before the thread begins.
-        let flag = self.flag();
-        flag.store(true, Ordering::Relaxed);
-        let is_under_way = flag.clone();
+        let calls = next.clone();
         let spawned = thread::Builder::new().spawn(move || {
             thread::sleep(patience);
-            // Release: pairs with the load in `is_under_way`. Before the call, after which there may be the
-            // next one.
-            is_under_way.store(false, Ordering::Release);
-            super::shielded(call);
+            // Out of the lock before it is made: it may lead to the next one.
+            let call = calls.lock().take();
+            super::shielded(|| call.into_iter().for_each(|call| call()));
         });
         if spawned.is_err() {
-            flag.store(false, Ordering::Relaxed); // Relaxed: there is no thread.
+            let call = next.lock().take();
+            super::shielded(|| drop(call));
         }
         spawned.is_ok()
     }

@@ -289,6 +289,7 @@ impl Gate {
         if !MODEL && deadline.has_passed() {
             return false;
         }
+        self.displace_task(sleeper);
         sleeper.displace_listener();
         let parker = sleeper
             .parker
@@ -344,9 +345,20 @@ impl Gate {
         wake_at: impl FnOnce() -> usize,
         mut ready: impl FnMut() -> bool,
     ) -> bool {
-        if ready() || sleeper.spin.before_pending(&mut ready) {
-            return true;
-        }
+        ready()
+            || sleeper.spin.before_pending(&mut ready)
+            || self.leave_waker(sleeper, waker, wake_at, ready)
+    }
+
+    /// The same for what was not ready just now, and is not expected soon.
+    #[cfg(feature = "async")]
+    pub(crate) fn leave_waker(
+        &self,
+        sleeper: &mut Sleeper,
+        waker: &Waker,
+        wake_at: impl FnOnce() -> usize,
+        mut ready: impl FnMut() -> bool,
+    ) -> bool {
         sleeper.turns.start_again();
         if sleeper.second_look.is_due() {
             waker.wake_by_ref();
@@ -359,12 +371,14 @@ impl Gate {
         self.line.wake_at.store(wake_at(), Ordering::Relaxed);
         let begun = sleeper.cost.as_mut().and_then(cost::Cost::begin);
         let reliable = self.heavy_barrier(&sleeper.fenced);
+        if let Some(cost) = &mut sleeper.cost {
+            cost.end(begun);
+        }
         if ready() {
             self.disarm(sleeper);
             return true;
         }
         if let Some(cost) = &mut sleeper.cost {
-            cost.end(begun);
             if cost.is_high() {
                 self.ask_for_fences(&sleeper.fenced);
             }
@@ -401,8 +415,8 @@ impl Gate {
         if sleeper.armed_for.get() == Some(wake_at) && self.bell.slot.lock().is_some() {
             return Listening::Waits; // Nobody has rung since.
         }
+        self.displace_task(sleeper);
         self.put_waker(Some(Waker::from(listener.clone())));
-        sleeper.forget_task();
         sleeper.is_displaced.set(false);
         // Relaxed: as in `wait_until`.
         self.line.wake_at.store(wake_at, Ordering::Relaxed);
@@ -418,7 +432,7 @@ impl Gate {
             sleeper.armed_for.set(None);
             let again = listener.clone();
             let call = move || again.set_and_call();
-            if !sleeper.again.is_under_way() && !sleeper.again.call_later(call) {
+            if !sleeper.again.call_later(call) {
                 sleeper.notify_listener();
             }
         }
@@ -450,6 +464,7 @@ impl Gate {
 
     fn set_doors(&self, sleeper: &mut Sleeper, doors: Doors) {
         let listener = Listener::of(doors).map(Arc::new);
+        self.displace_task(sleeper);
         // One that is armed is relieved by the new one, so that at each moment one of them hears. What is
         // announced stays.
         let next = match sleeper.armed_for.get() {
@@ -460,13 +475,7 @@ impl Gate {
         let is_armed = slot.is_some() && next.is_some();
         let old = core::mem::replace(&mut *slot, if is_armed { next } else { None });
         drop(slot);
-        if sleeper.armed_for.get().is_none() {
-            // Of a task that has polled this end and is to be polled again: it does not wait for the listener.
-            old.into_iter().for_each(|task| shielded(|| task.wake()));
-        } else {
-            shielded(|| drop(old));
-        }
-        sleeper.forget_task();
+        shielded(|| drop(old));
         if !is_armed {
             sleeper.armed_for.set(None);
         }
@@ -481,19 +490,23 @@ impl Gate {
     /// For the owner: takes the Waker of a future out of the slot, which goes; unless it was replaced since.
     #[cfg(feature = "async")]
     #[inline]
-    pub(crate) fn forget_registration(&self, sleeper: &Sleeper, registration: Registration) {
+    pub(crate) fn forget_registration(&self, sleeper: &Sleeper, of_future: &OfFuture) {
         // Hardly ever: most futures have never waited.
-        if registration.0.is_some() {
-            self.forget_if_there(sleeper, registration);
+        if of_future.registration.0.is_some() {
+            self.forget_if_there(sleeper, of_future);
         }
     }
 
     #[cfg(feature = "async")]
     #[inline(never)]
-    fn forget_if_there(&self, sleeper: &Sleeper, registration: Registration) {
-        if registration == sleeper.registration() {
-            self.put_waker(None);
-            sleeper.forget_task();
+    fn forget_if_there(&self, sleeper: &Sleeper, of_future: &OfFuture) {
+        if of_future.registration == sleeper.registration() {
+            if of_future.has_displaced {
+                self.displace_task(sleeper);
+            } else {
+                self.put_waker(None);
+                sleeper.forget_task();
+            }
             sleeper.tell_displaced_listener();
         }
     }
@@ -516,6 +529,16 @@ impl Gate {
         sleeper.disarm();
         sleeper.forget_task();
         was_there
+    }
+
+    /// For the owner: takes a task's Waker out of the slot, and wakes the task, as nobody else would: it is to poll
+    /// again.
+    fn displace_task(&self, sleeper: &Sleeper) {
+        if sleeper.has_task() {
+            let task = self.bell.slot.lock().take();
+            sleeper.forget_task();
+            task.into_iter().for_each(|task| shielded(|| task.wake()));
+        }
     }
 
     /// Returns whether there was another one.
@@ -567,13 +590,23 @@ fn shielded(call: impl FnOnce()) {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Registration(Option<u32>);
 
+/// What a future has left in the slot.
 #[cfg(feature = "async")]
-impl Registration {
-    /// For a future: takes what is there now for its own, if it was not there before its poll.
+#[derive(Debug, Default)]
+pub(crate) struct OfFuture {
+    registration: Registration,
+    /// Another poll of this end, which may still be waited for, had left a Waker there before.
+    has_displaced: bool,
+}
+
+#[cfg(feature = "async")]
+impl OfFuture {
+    /// Takes what is there now for its own, if it was not there before its poll.
     #[inline]
-    pub(crate) fn note(&mut self, before: Self, now: Self) {
+    pub(crate) fn note(&mut self, before: Registration, now: Registration) {
         if now != before {
-            *self = now;
+            self.has_displaced |= before.0.is_some() && before != self.registration;
+            self.registration = now;
         }
     }
 }
@@ -665,6 +698,14 @@ impl Sleeper {
         self.registrations = self.registrations.wrapping_add(1);
         self.registration
             .set(Registration(Some(self.registrations)));
+    }
+
+    /// Whether a task's Waker is in the slot, or was.
+    fn has_task(&self) -> bool {
+        #[cfg(feature = "async")]
+        return self.registration.get().0.is_some();
+        #[cfg(not(feature = "async"))]
+        false
     }
 
     /// No task's Waker is in the slot any more.

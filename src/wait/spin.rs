@@ -70,7 +70,12 @@ impl Spin {
         }
         let budget = if self.last_was_short { MOST } else { LEAST };
         // Where there are more threads than processors the other one has to run first.
-        if self.is_left_out() && !MODEL && self.yielding.yield_unless_dear() && ready() {
+        if self.is_left_out()
+            && !MODEL
+            && !deadline.has_passed()
+            && self.yielding.yield_unless_dear()
+            && ready()
+        {
             self.waits_without -= 1;
             self.last_was_quick = false;
             return true;
@@ -121,7 +126,10 @@ impl Spin {
         }
         let mut spent = 0;
         let mut pause = 1;
-        while spent < budget && !deadline.has_passed() {
+        while spent < budget {
+            if deadline.has_passed() {
+                return false; // Which says nothing of whether spinning would have helped.
+            }
             for _ in 0..pause {
                 spin_loop();
             }
@@ -151,5 +159,30 @@ impl Spin {
             // To give up early says nothing of how long the other side would have taken.
             self.last_was_short = was_short && (in_time || self.last_was_short);
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spinning_in_vain_is_left_out_for_a_while() {
+        let mut spin = Spin::new();
+        for _ in 0..TRIES {
+            assert!(!spin.is_left_out());
+            assert!(!spin.until(&Deadline::NEVER, &mut || false));
+        }
+        assert!(spin.is_left_out());
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_says_nothing_of_spinning() {
+        let mut spin = Spin::new();
+        for _ in 0..2 * TRIES {
+            let deadline = Deadline::after(Duration::ZERO);
+            assert!(!spin.until(&deadline, &mut || false));
+        }
+        assert!(!spin.is_left_out());
     }
 }
