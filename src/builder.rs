@@ -171,8 +171,8 @@ impl<W> Builder<W> {
     /// would otherwise run right behind the producer, which slows both down. On by default: it is what keeps a
     /// channel fast whichever side is ahead.
     ///
-    /// The pause adapts, to none at all while items come slowly, and is at most 64 spin-loop hints: 0.7
-    /// microseconds on a recent AMD processor, 2.5 on an Intel one of the Skylake family. For a hard real-time
+    /// The pause adapts, to none at all while items come slowly, and is at most 128 spin-loop hints: 1.4
+    /// microseconds on a recent AMD processor, 5 on an Intel one of the Skylake family. For a hard real-time
     /// consumer, switch it off.
     pub fn adaptive_pause(mut self, allowed: bool) -> Self {
         self.adaptive_pause = allowed;

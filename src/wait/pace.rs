@@ -16,7 +16,7 @@ use crate::sync::{spin_loop, MODEL};
 /// The first pause that is tried, in spin-loop hints (of some 11 ns on AMD's Zen, 40 ns on Intel's Skylake).
 const SHORTEST: u32 = 32;
 /// The longest, and so what a call that does not wait may take longer.
-const LONGEST: u32 = 64;
+const LONGEST: u32 = 128;
 /// A pause pays if at least one item came in so many hints.
 const FAST: usize = 4;
 /// After so many looks in vain the next item was a slow one. Each is a call of the user's at least.
@@ -26,7 +26,9 @@ const RAREST: u32 = 1024;
 /// Too few slots to pause at all.
 const SMALL: usize = 512;
 /// How many bytes it pays to wait for: so many cache lines that the price of the look vanishes.
-const GATHER: usize = 4096;
+const GATHER: usize = 16_384;
+/// An item so large, in bytes, is worth a look of its own.
+const LARGE: usize = 4096;
 
 /// When and how long the consumer pauses.
 #[derive(Debug)]
@@ -48,7 +50,7 @@ impl Pace {
         Self {
             // No more than a quarter of what there can be, or the producer would have to wait; and a small
             // channel is full before the shortest pause is over.
-            enough: if MODEL || capacity < SMALL {
+            enough: if MODEL || capacity < SMALL || item_size >= LARGE {
                 0
             } else {
                 gather.min(capacity / 4)
@@ -159,6 +161,8 @@ mod tests {
     fn a_consumer_that_runs_right_behind_begins_to_pause_and_the_pause_grows_while_it_pays() {
         let mut pace = chased();
         pace.found(100);
+        assert_eq!(pace.pause, 2 * SHORTEST);
+        pace.found(100);
         assert_eq!(pace.pause, LONGEST);
         for _ in 0..10 {
             pace.found(200);
@@ -216,7 +220,7 @@ mod tests {
 
     #[test]
     fn large_items_and_small_channels_never_pause_and_neither_does_one_that_may_not() {
-        for mut pace in [Pace::new(1024, 8192), Pace::new(64, 8), Pace::off()] {
+        for mut pace in [Pace::new(1024, LARGE), Pace::new(64, 8), Pace::off()] {
             for _ in 0..1000 {
                 pace.found(0);
                 pace.found(1);
