@@ -43,9 +43,17 @@ pub fn flow(
     count: impl FnOnce(Duration) -> u64 + Send,
 ) -> (u64, Duration) {
     flow_of(
-        move |count| (0..count).for_each(&mut send),
+        // Loops, so that what is sent and received with is inlined into them, as into a program's own.
         move |count| {
-            let sum = (0..count).fold(0, |sum: u64, _| sum.wrapping_add(receive()));
+            for number in 0..count {
+                send(number);
+            }
+        },
+        move |count| {
+            let mut sum: u64 = 0;
+            for _ in 0..count {
+                sum = sum.wrapping_add(receive());
+            }
             assert_eq!(sum, sum_to(count), "a number was lost or changed");
         },
         warm_up,

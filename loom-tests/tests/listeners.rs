@@ -1,6 +1,8 @@
 //! Event loops: a descriptor, as its counter, and a callback, against what makes them fire.
 
-use highwater::{Builder, Consumer, EventFd, Flow, Producer, ReadError, TryReadError};
+use highwater::{
+    Builder, Consumer, EventFd, Flow, Producer, ReadError, ReadTimeoutError, TryReadError,
+};
 use loom::thread;
 use loom_tests::{drained_ends as ends, in_both_modes, model, Goes, Leaves};
 use std::{
@@ -180,6 +182,30 @@ fn a_wait_that_gives_up_between_two_in_a_loop_misses_nothing() {
         let _ = producer.wait_drain_deadline(deadline);
         fd.wait_readable();
         drop(reader.join().unwrap());
+    });
+}
+
+#[test]
+fn a_callback_is_called_if_the_wait_that_took_its_place_gives_up() {
+    in_both_modes(20, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 1);
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = calls.clone();
+        consumer.on_ready(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(1).unwrap();
+            producer
+        });
+        if consumer.try_read() == Err(TryReadError::Empty) {
+            let deadline = loom_tests::Instant::new();
+            deadline.pass();
+            if consumer.read_deadline(deadline) == Err(ReadTimeoutError::Timeout) {
+                assert!(calls.load(Ordering::Relaxed) > 0, "it was asked for");
+            }
+        }
+        drop(writer.join().unwrap());
     });
 }
 

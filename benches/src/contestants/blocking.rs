@@ -51,7 +51,7 @@ macro_rules! blocking_channel {
 macro_rules! blocking_ends {
     ($sender:ty, |$to:ident, $item:ident| $send:expr, $receiver:ty, |$from:ident| $receive:expr) => {
         impl<T: Item> Send1<T> for $sender {
-            #[inline]
+            #[inline(always)]
             fn send(&mut self, $item: T) {
                 let $to = self;
                 $send.expect("the receiver is there");
@@ -59,7 +59,7 @@ macro_rules! blocking_ends {
         }
 
         impl<T: Item> Receive1<T> for $receiver {
-            #[inline]
+            #[inline(always)]
             fn receive(&mut self) -> T {
                 let $from = self;
                 $receive.expect("the sender is there")

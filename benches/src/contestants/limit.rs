@@ -66,7 +66,7 @@ pub struct End<T> {
 }
 
 impl<T> End<T> {
-    #[inline]
+    #[inline(always)]
     fn slot(&self) -> *mut T {
         let slots = &self.ring.slots;
         // SAFETY: the mask keeps it within the slots.
@@ -74,29 +74,29 @@ impl<T> End<T> {
         UnsafeCell::raw_get(slot).cast()
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_at_border(&self) -> bool {
         self.at & (self.block - 1) == 0
     }
 
     /// What is left of this block.
-    #[inline]
+    #[inline(always)]
     fn rest(&self) -> usize {
         self.block - (self.at & (self.block - 1))
     }
 
-    #[inline]
+    #[inline(always)]
     fn has_room(&self) -> bool {
         let used = self.at - self.ring.head.load(Ordering::Acquire);
         self.ring.slots.len() - used >= self.block
     }
 
-    #[inline]
+    #[inline(always)]
     fn has_items(&self) -> bool {
         self.ring.tail.load(Ordering::Acquire) != self.at
     }
 
-    #[inline]
+    #[inline(always)]
     fn sent(&mut self, count: usize) {
         self.at += count;
         if self.is_at_border() {
@@ -104,7 +104,7 @@ impl<T> End<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn received(&mut self, count: usize) {
         self.at += count;
         if self.is_at_border() {
@@ -114,7 +114,7 @@ impl<T> End<T> {
 }
 
 impl<T: Copy> End<T> {
-    #[inline]
+    #[inline(always)]
     pub fn try_send_slice(&mut self, items: &[T]) -> usize {
         if self.is_at_border() && !self.has_room() {
             return 0;
@@ -126,7 +126,7 @@ impl<T: Copy> End<T> {
         count
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn try_receive_slice(&mut self, items: &mut [T]) -> usize {
         if self.is_at_border() && !self.has_items() {
             return 0;
@@ -140,7 +140,7 @@ impl<T: Copy> End<T> {
 }
 
 impl<T: Item> Send1<T> for End<T> {
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, item: T) {
         if self.is_at_border() {
             while !self.has_room() {
@@ -154,7 +154,7 @@ impl<T: Item> Send1<T> for End<T> {
 }
 
 impl<T: Item> Receive1<T> for End<T> {
-    #[inline]
+    #[inline(always)]
     fn receive(&mut self) -> T {
         if self.is_at_border() {
             while !self.has_items() {

@@ -41,12 +41,12 @@ pub trait Item: Copy + Default + Send + Sync + Unpin + 'static {
 }
 
 impl Item for u64 {
-    #[inline]
+    #[inline(always)]
     fn numbered(number: u64) -> Self {
         number
     }
 
-    #[inline]
+    #[inline(always)]
     fn number(&self) -> u64 {
         *self
     }
@@ -85,7 +85,7 @@ pub trait TryReceive<T>: Send {
 pub struct Polling<E>(pub E);
 
 impl<T, E: TrySend<T>> Send1<T> for Polling<E> {
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, mut item: T) {
         while let Err(refused) = self.0.try_send(item) {
             item = refused;
@@ -95,7 +95,7 @@ impl<T, E: TrySend<T>> Send1<T> for Polling<E> {
 }
 
 impl<T, E: TryReceive<T>> Receive1<T> for Polling<E> {
-    #[inline]
+    #[inline(always)]
     fn receive(&mut self) -> T {
         loop {
             if let Some(item) = self.0.try_receive() {

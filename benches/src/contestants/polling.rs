@@ -22,7 +22,7 @@ impl Channel for Highwater {
 pub struct Obedient<T>(highwater::Producer<T>);
 
 impl<T: Item> Send1<T> for Obedient<T> {
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, mut item: T) {
         loop {
             match self.0.try_write(item) {
@@ -41,7 +41,7 @@ impl<T: Item> Send1<T> for Obedient<T> {
 }
 
 impl<T: Item> TryReceive<T> for highwater::Consumer<T> {
-    #[inline]
+    #[inline(always)]
     fn try_receive(&mut self) -> Option<T> {
         self.try_read().ok()
     }
@@ -68,7 +68,7 @@ macro_rules! polling_channel {
 macro_rules! try_ends {
     ($sender:ty, |$to:ident, $item:ident| $send:expr, $receiver:ty, |$from:ident| $receive:expr) => {
         impl<T: Item> TrySend<T> for $sender {
-            #[inline]
+            #[inline(always)]
             fn try_send(&mut self, $item: T) -> Result<(), T> {
                 let $to = self;
                 $send
@@ -76,7 +76,7 @@ macro_rules! try_ends {
         }
 
         impl<T: Item> TryReceive<T> for $receiver {
-            #[inline]
+            #[inline(always)]
             fn try_receive(&mut self) -> Option<T> {
                 let $from = self;
                 $receive

@@ -69,7 +69,7 @@ pub struct FlagEnd {
 }
 
 impl<T: Item> Send1<T> for FlagEnd {
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, item: T) {
         self.flag
             .store(item.number().wrapping_add(1), Ordering::Release);
@@ -77,7 +77,7 @@ impl<T: Item> Send1<T> for FlagEnd {
 }
 
 impl<T: Item> Receive1<T> for FlagEnd {
-    #[inline]
+    #[inline(always)]
     fn receive(&mut self) -> T {
         loop {
             let number = self.flag.load(Ordering::Acquire);

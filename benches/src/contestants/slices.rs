@@ -9,7 +9,7 @@ pub trait TrySendSlice<T>: Send {
     fn try_send_slice(&mut self, items: &[T]) -> usize;
 
     /// Sends all, asking again and again.
-    #[inline]
+    #[inline(always)]
     fn send_slice(&mut self, mut items: &[T]) {
         while !items.is_empty() {
             let sent = self.try_send_slice(items);
@@ -26,7 +26,7 @@ pub trait TryReceiveSlice<T>: Send {
     fn try_receive_slice(&mut self, items: &mut [T]) -> usize;
 
     /// Fills the slice, asking again and again.
-    #[inline]
+    #[inline(always)]
     fn receive_slice(&mut self, mut items: &mut [T]) {
         while !items.is_empty() {
             let received = self.try_receive_slice(items);
@@ -68,7 +68,7 @@ macro_rules! slice_channel {
         }
 
         impl<T: Element> TrySendSlice<T> for $sender {
-            #[inline]
+            #[inline(always)]
             fn try_send_slice(&mut self, $out: &[T]) -> usize {
                 let $to = self;
                 $send
@@ -76,7 +76,7 @@ macro_rules! slice_channel {
         }
 
         impl<T: Element> TryReceiveSlice<T> for $receiver {
-            #[inline]
+            #[inline(always)]
             fn try_receive_slice(&mut self, $into: &mut [T]) -> usize {
                 let $from = self;
                 $receive

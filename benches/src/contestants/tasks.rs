@@ -49,7 +49,7 @@ macro_rules! task_channel {
         }
 
         impl TaskSend for $sender {
-            #[inline]
+            #[inline(always)]
             async fn send(&mut self, $item: u64) {
                 let $to = self;
                 $send.await.expect("the receiver is there");
@@ -57,7 +57,7 @@ macro_rules! task_channel {
         }
 
         impl TaskReceive for $receiver {
-            #[inline]
+            #[inline(always)]
             async fn receive(&mut self) -> u64 {
                 let $from = self;
                 $receive.await.expect("the sender is there")
