@@ -81,11 +81,18 @@ impl<'a, T> WriteRegion<'a, T> {
         // SAFETY: as in `free`.
         let (first, second) = unsafe { self.cursor.slots_of_ring().uninit(next, left) };
         let mut filled = Filled(&mut self.filled, 0);
-        // As one sequence: an iterator may go on after it has returned `None`, but the slots that hold items are
-        // those before the first gap.
-        for (slot, item) in first.iter_mut().chain(second).zip(items) {
+        let (to_edge, mut items) = (first.len(), items.into_iter());
+        for (slot, item) in first.iter_mut().zip(&mut items) {
             slot.write(item);
             filled.1 += 1;
+        }
+        // An iterator may go on after it has returned `None`, but the slots that hold items are those before the
+        // first gap. (Two loops, as one over both halves takes 11 instructions an item in place of 4.)
+        if filled.1 == to_edge {
+            for (slot, item) in second.iter_mut().zip(items) {
+                slot.write(item);
+                filled.1 += 1;
+            }
         }
         filled.1
     }
