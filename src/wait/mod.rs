@@ -371,17 +371,13 @@ impl Gate {
         self.line.wake_at.store(wake_at(), Ordering::Relaxed);
         let begun = sleeper.cost.as_mut().and_then(cost::Cost::begin);
         let reliable = self.heavy_barrier(&sleeper.fenced);
-        if let Some(cost) = &mut sleeper.cost {
-            cost.end(begun);
-        }
         if ready() {
+            let _ = sleeper.barrier_is_dear(begun);
             self.disarm(sleeper);
             return true;
         }
-        if let Some(cost) = &mut sleeper.cost {
-            if cost.is_high() {
-                self.ask_for_fences(&sleeper.fenced);
-            }
+        if sleeper.barrier_is_dear(begun) {
+            self.ask_for_fences(&sleeper.fenced);
         }
         sleeper.spin.is_pending();
         self.parks.bump();
@@ -722,6 +718,15 @@ impl Sleeper {
     pub(crate) fn moves_many(&mut self, many: bool) {
         self.spin.in_tasks(!many);
         self.cost = many.then(cost::Cost::default);
+    }
+
+    /// After a heavy barrier: whether such take so long that this end had better have fences.
+    #[cfg(feature = "async")]
+    fn barrier_is_dear(&mut self, begun: Option<std::time::Instant>) -> bool {
+        self.cost.as_mut().map_or(false, |cost| {
+            cost.end(begun);
+            cost.is_high()
+        })
     }
 
     /// Whether the last wait was next to none.
