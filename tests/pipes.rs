@@ -236,14 +236,14 @@ fn a_sink_that_dies_does_not_wait_for_a_source_that_gives_nothing() {
         let (send, source, dropped) = blocking();
         send.send(vec![1]).unwrap();
         let sink = Moody::new(io::sink(), 1, 9, 1, Fault::Error(ErrorKind::Other));
-        // Ends with the second piece, which the sink refuses; the source then waits for a third.
+        // Ends with the second piece, which the sink refuses, while the source has no third; unless it sees the end
+        // of the sink before it asks for one.
         let running = thread::spawn(move || pipe(source, sink).unwrap_err());
         send.send(vec![2]).unwrap();
         let error = running.join().unwrap();
         assert_eq!(error.bytes, 1);
-        assert!(!dropped.load(Ordering::Acquire), "it still waits");
-        // It notices when it gets something.
-        send.send(vec![3]).unwrap();
+        // If it waits it notices when it gets something.
+        let _ = send.send(vec![3]);
         eventually("the source is dropped", || dropped.load(Ordering::Acquire));
     });
 }
