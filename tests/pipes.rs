@@ -230,20 +230,57 @@ fn blocking() -> (mpsc::Sender<Vec<u8>>, Blocking, Arc<AtomicBool>) {
     (send, source, dropped)
 }
 
+/// A source that counts how often it is asked, before it waits.
+struct Asked(Blocking, Arc<AtomicUsize>);
+
+impl Read for Asked {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        self.1.fetch_add(1, Ordering::Release);
+        self.0.read(to)
+    }
+}
+
+/// A sink that takes one byte, and fails at the next when its source has been asked so often.
+struct DiesAfter {
+    asked: Arc<AtomicUsize>,
+    times: usize,
+    has_taken: bool,
+}
+
+impl Write for DiesAfter {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        if !std::mem::replace(&mut self.has_taken, true) {
+            return Ok(1);
+        }
+        eventually("the source is asked", || {
+            self.asked.load(Ordering::Acquire) == self.times
+        });
+        Err(ErrorKind::Other.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[test]
 fn a_sink_that_dies_does_not_wait_for_a_source_that_gives_nothing() {
     deadline(|| {
         let (send, source, dropped) = blocking();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let sink = DiesAfter {
+            asked: asked.clone(),
+            times: 3,
+            has_taken: false,
+        };
+        // Ends with the second piece, which the sink refuses; the source waits for a third by then.
         send.send(vec![1]).unwrap();
-        let sink = Moody::new(io::sink(), 1, 9, 1, Fault::Error(ErrorKind::Other));
-        // Ends with the second piece, which the sink refuses, while the source has no third; unless it sees the end
-        // of the sink before it asks for one.
-        let running = thread::spawn(move || pipe(source, sink).unwrap_err());
         send.send(vec![2]).unwrap();
-        let error = running.join().unwrap();
+        let error = pipe(Asked(source, asked), sink).unwrap_err();
         assert_eq!(error.bytes, 1);
-        // If it waits it notices when it gets something.
-        let _ = send.send(vec![3]);
+        assert!(!dropped.load(Ordering::Acquire), "it still waits");
+        // It notices when it gets something.
+        send.send(vec![3]).unwrap();
         eventually("the source is dropped", || dropped.load(Ordering::Acquire));
     });
 }
