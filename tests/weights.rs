@@ -529,7 +529,7 @@ fn a_stream_of_random_weights_arrives_whole_under_a_small_limit() {
         }
         writer.join().unwrap();
         let stats = monitor.stats();
-        assert_eq!(stats.weight_written, weights(7).sum());
+        assert_eq!(stats.weight_written, weights(7).sum::<usize>());
         assert_eq!(stats.weight_read, stats.weight_written);
         assert!(
             stats.peak_len <= 13,

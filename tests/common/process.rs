@@ -7,6 +7,7 @@ use std::{
     env,
     path::PathBuf,
     process::{Command, Output},
+    thread,
 };
 
 const CHILD: &str = "HIGHWATER_TEST_CHILD";
@@ -20,7 +21,12 @@ pub fn is_child(test: &str) -> bool {
 #[track_caller]
 pub fn run(test: &str) -> Output {
     let output = Command::new(env::current_exe().expect("a test knows its own binary"))
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .args([
+            "--exact",
+            &full_name(test),
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .env(CHILD, test)
         .output()
         .expect("the test binary can be run again");
@@ -33,6 +39,15 @@ pub fn run(test: &str) -> Output {
     assert!(output.status.success(), "{test} failed in its own process");
     assert!(text.contains("1 passed"), "no test is called {test}");
     output
+}
+
+/// The name by which the test binary knows the test: with the modules of the calling one, if it is in any.
+fn full_name(test: &str) -> String {
+    let thread = thread::current();
+    match thread.name().and_then(|caller| caller.rsplit_once("::")) {
+        Some((module, _)) => format!("{module}::{test}"),
+        None => test.to_owned(),
+    }
 }
 
 /// The body of a whole test that needs a process of its own.

@@ -692,7 +692,12 @@ impl<T: Item, W: Weigh<T>> Bench<T, W> {
             }
             assert_eq!(self.consumer.len(), {
                 let there = self.model.there();
-                self.model.queue.iter().take(there).map(|i| i.1).sum()
+                self.model
+                    .queue
+                    .iter()
+                    .take(there)
+                    .map(|i| i.1)
+                    .sum::<usize>()
             });
         }
         if forgotten {
