@@ -48,7 +48,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// # Ok::<(), highwater::TryWriteError<&str>>(())
     /// ```
     pub fn batch(&mut self) -> Batch<'_, T, W> {
-        self.publish_rest();
+        self.writer.end().publish_rest();
         Batch { producer: self }
     }
 }
@@ -102,9 +102,9 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     /// only a [`flush`](Self::flush) lets the consumer make some.
     #[inline]
     pub fn try_write(&mut self, item: T) -> Result<Flow, TryWriteError<T>> {
-        let producer = &mut *self.producer;
-        let weight = producer.cursor.measure(&item);
-        match producer.slot_in_batch(weight) {
+        let end = self.producer.writer.end_mut();
+        let weight = end.cursor.measure(&item);
+        match end.slot_in_batch(weight) {
             Some(slot) => {
                 slot.hold_back(item);
                 Ok(Flow::Ready)
@@ -115,27 +115,27 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
 
     #[inline(never)]
     fn try_write_after_look(&mut self, item: T, weight: usize) -> Result<Flow, TryWriteError<T>> {
-        let producer = &mut *self.producer;
-        if producer.may_be_closed() && producer.is_closed() {
+        let end = self.producer.writer.end_mut();
+        if end.rest.may_be_closed() && end.is_closed() {
             return Err(TryWriteError::Closed(item));
         }
         // The note may have been no more than the wish for fences.
-        if let Some(slot) = producer.cursor.vacant_in_batch(weight) {
+        if let Some(slot) = end.cursor.vacant_in_batch(weight) {
             slot.hold_back(item);
             return Ok(Flow::Ready);
         }
-        if !producer.cursor.stays_below_mark(weight) {
-            producer.cursor.look();
+        if !end.cursor.stays_below_mark(weight) {
+            end.cursor.look();
         }
-        let is_below = producer.cursor.stays_below_mark(weight);
-        if !producer.cursor.admits(weight) {
+        let is_below = end.cursor.stays_below_mark(weight);
+        if !end.cursor.admits(weight) {
             return Err(TryWriteError::WouldBlock(item));
         }
-        producer.cursor.hold_back(item, weight);
+        end.cursor.hold_back(item, weight);
         Ok(if is_below {
             Flow::Ready
         } else {
-            Flow::judged(producer.cursor.is_high(weight))
+            Flow::judged(end.cursor.is_high(weight))
         })
     }
 
@@ -148,8 +148,9 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     #[cfg(feature = "std")]
     #[inline]
     pub fn write(&mut self, item: T) -> Result<(), WriteError<T>> {
-        let weight = self.producer.cursor.measure(&item);
-        match self.producer.slot_in_batch(weight) {
+        let end = self.producer.writer.end_mut();
+        let weight = end.cursor.measure(&item);
+        match end.slot_in_batch(weight) {
             Some(slot) => {
                 slot.hold_back(item);
                 Ok(())
@@ -163,7 +164,7 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     fn write_when_drained(&mut self, item: T, weight: usize) -> Result<(), WriteError<T>> {
         let mut waiting = Some(item);
         while let Some(item) = waiting.take() {
-            let item = if self.producer.cursor.need_drain() {
+            let item = if self.producer.writer.end().cursor.need_drain() {
                 item
             } else {
                 match self.try_write_after_look(item, weight) {
@@ -172,7 +173,8 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
                     Err(TryWriteError::WouldBlock(item)) => item,
                 }
             };
-            match self.producer.wait_until_drained(&Deadline::NEVER) {
+            let end = self.producer.writer.end_mut();
+            match end.wait_until_drained(&Deadline::NEVER) {
                 Ok(()) => waiting = Some(item),
                 Err(WaitTimeoutError::Closed(_)) => return Err(WriteError(item)),
                 Err(WaitTimeoutError::Timeout) => unreachable!("there was no deadline"),
@@ -183,14 +185,15 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
 
     /// Publishes what was written so far, and goes on holding back.
     pub fn flush(&mut self) {
-        self.producer.publish_rest();
-        self.producer.listen_for_drain();
+        let end = self.producer.writer.end();
+        end.publish_rest();
+        end.listen_for_drain();
     }
 
     /// As [`Producer::need_drain`], but goes on holding back: what is held back counts, and the consumer
     /// cannot drain it.
     pub fn need_drain(&self) -> bool {
-        !self.producer.shared.is_refusing() && self.producer.cursor.need_drain()
+        !self.producer.shared.is_refusing() && self.producer.writer.end().cursor.need_drain()
     }
 
     /// The producer, to ask it something. [`need_drain`](Producer::need_drain) and

@@ -106,7 +106,7 @@ impl ByteProducer {
     /// ([`barrier::Mode::Asymmetric`](crate::barrier::Mode::Asymmetric)), and that stays.
     pub fn into_inner(#[allow(unused_mut)] mut self) -> Producer<u8> {
         #[cfg(feature = "async")]
-        self.items.sleeper.moves_many(false);
+        self.items.writer.rest_mut().sleeper.moves_many(false);
         self.items
     }
 
@@ -141,7 +141,12 @@ impl ByteProducer {
     /// ```
     pub fn fill_from(&mut self, source: &mut (impl Read + ?Sized)) -> Result<usize, FillError> {
         let half = (self.items.capacity() + 1) / 2;
-        let mut chunk = self.items.room_to_mark(half).map_err(FillError::Closed)?;
+        let mut chunk = self
+            .items
+            .writer
+            .end_mut()
+            .room_to_mark(half)
+            .map_err(FillError::Closed)?;
         chunk.fill_with_anything();
         let (first, second) = chunk.as_mut_slices();
         let offered = first.len() + second.len();
@@ -163,7 +168,7 @@ impl ByteProducer {
 impl From<Producer<u8>> for ByteProducer {
     fn from(#[allow(unused_mut)] mut items: Producer<u8>) -> Self {
         #[cfg(feature = "async")]
-        items.sleeper.moves_many(true);
+        items.writer.rest_mut().sleeper.moves_many(true);
         Self { items }
     }
 }
@@ -176,7 +181,10 @@ impl Write for ByteProducer {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match total(slices) {
             0 => Ok(0),
-            wanted => Ok(write_slices(self.items.room_to_mark(wanted)?, slices)),
+            wanted => Ok(write_slices(
+                self.items.writer.end_mut().room_to_mark(wanted)?,
+                slices,
+            )),
         }
     }
 
@@ -229,7 +237,7 @@ impl ByteConsumer {
     /// [`ByteProducer`] does with each read, and that stays.
     pub fn into_inner(#[allow(unused_mut)] mut self) -> Consumer<u8> {
         #[cfg(feature = "async")]
-        self.items.sleeper.moves_many(false);
+        self.items.reader.rest_mut().sleeper.moves_many(false);
         self.items
     }
 
@@ -282,7 +290,7 @@ impl ByteConsumer {
 impl From<Consumer<u8>> for ByteConsumer {
     fn from(#[allow(unused_mut)] mut items: Consumer<u8>) -> Self {
         #[cfg(feature = "async")]
-        items.sleeper.moves_many(true);
+        items.reader.rest_mut().sleeper.moves_many(true);
         Self { items }
     }
 }
@@ -308,7 +316,7 @@ impl BufRead for ByteConsumer {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         // Looked for first, as the chunk that is borrowed here does not live long enough.
         match self.items.chunk_up_to(1).map(drop) {
-            Ok(()) => Ok(self.items.cursor.as_slices().0),
+            Ok(()) => Ok(self.items.reader.end_mut().cursor.as_slices().0),
             Err(ReadError::Ended) => Ok(&[]),
             Err(error) => Err(error.into()),
         }
@@ -423,7 +431,7 @@ impl<E: std::borrow::BorrowMut<ByteConsumer>> BufRead for NonBlocking<E> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         let items = &mut self.end.borrow_mut().items;
         try_end_of_file(items.try_chunk_up_to(1).map(|chunk| chunk.len()))?;
-        Ok(items.cursor.as_slices().0)
+        Ok(items.reader.end_mut().cursor.as_slices().0)
     }
 
     /// # Panics

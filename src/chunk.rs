@@ -3,9 +3,9 @@
 #![allow(unsafe_code)]
 
 use crate::{
-    consumer::Consumer,
+    consumer::{Consumer, ReadEnd},
     error::{TryChunkError, TryReadError, TryReserveError},
-    producer::{Flow, Producer},
+    producer::{Flow, Producer, WriteEnd},
     ring::{ReadRegion, WriteRegion},
     shared::Shared,
     weigh::{Items, Weigh},
@@ -218,7 +218,7 @@ impl<T> fmt::Debug for WriteChunk<'_, T> {
 impl<T> Producer<T> {
     /// The most slots that can be reserved at once: the capacity, less the low-water mark; at least 1.
     pub fn max_reserve(&self) -> usize {
-        (self.capacity() - self.low_water_mark()).max(1)
+        self.writer.end().max_reserve()
     }
 
     /// Reserves exactly `slots` slots, if they are free. Never waits.
@@ -233,14 +233,15 @@ impl<T> Producer<T> {
     /// [`max_reserve`](Self::max_reserve); `Closed` if the consumer takes no more.
     #[inline]
     pub fn try_reserve(&mut self, slots: usize) -> Result<WriteChunk<'_, T>, TryReserveError> {
-        let most = self.max_reserve();
+        let end = self.writer.end_mut();
+        let most = end.max_reserve();
         if slots > most {
             return Err(TryReserveError::TooLarge { slots, most });
         }
-        if !self.has_room_below_mark(slots) && self.find_room(slots)? < slots {
-            return Err(self.refuse_slots(slots));
+        if !end.has_room_below_mark(slots) && end.find_room(slots)? < slots {
+            return Err(end.refuse_slots(slots));
         }
-        Ok(self.chunk_of(slots))
+        Ok(end.chunk_of(slots))
     }
 
     /// Reserves as many slots as are free, at least one and at most `slots` of them. Never waits.
@@ -254,10 +255,18 @@ impl<T> Producer<T> {
         &mut self,
         slots: usize,
     ) -> Result<WriteChunk<'_, T>, TryReserveError> {
-        if !self.has_room_below_mark(slots) && self.find_room(slots)? == 0 && slots > 0 {
-            return Err(self.refuse_slots(1));
+        let end = self.writer.end_mut();
+        if !end.has_room_below_mark(slots) && end.find_room(slots)? == 0 && slots > 0 {
+            return Err(end.refuse_slots(1));
         }
-        Ok(self.chunk_of(slots))
+        Ok(end.chunk_of(slots))
+    }
+}
+
+impl<T> WriteEnd<T> {
+    fn max_reserve(&self) -> usize {
+        let level = self.cursor.level();
+        (level.capacity() - level.marks().low()).max(1)
     }
 
     #[cold]
@@ -271,14 +280,14 @@ impl<T> Producer<T> {
     #[inline]
     fn has_room_below_mark(&self, slots: usize) -> bool {
         let has_room = (1..=self.cursor.room_below_mark()).contains(&slots);
-        has_room && self.shared.readable.is_quiet_or_fenced()
+        has_room && self.rest.shared.readable.is_quiet_or_fenced()
     }
 
     /// Looks for free slots, if by what we last saw there are fewer.
     #[inline(never)]
     fn find_room(&mut self, slots: usize) -> Result<usize, TryReserveError> {
         self.publish_rest();
-        if self.may_be_closed() && self.is_closed() {
+        if self.rest.may_be_closed() && self.is_closed() {
             return Err(TryReserveError::Closed);
         }
         Ok(self.cursor.free_slots(slots))
@@ -288,9 +297,9 @@ impl<T> Producer<T> {
     fn chunk_of(&mut self, slots: usize) -> WriteChunk<'_, T> {
         WriteChunk {
             region: WriteRegion::new(&mut self.cursor, slots),
-            shared: &self.shared,
+            shared: &self.rest.shared,
             #[cfg(feature = "std")]
-            sleeper: &mut self.sleeper,
+            sleeper: &mut self.rest.sleeper,
         }
     }
 }
@@ -328,7 +337,9 @@ impl<T> Producer<T> {
     /// # Ok::<(), highwater::ReserveError>(())
     /// ```
     pub fn reserve(&mut self, slots: usize) -> Result<WriteChunk<'_, T>, ReserveError> {
-        self.reserve_when_drained(slots, Least::All, &Deadline::NEVER)
+        self.writer
+            .end_mut()
+            .reserve_when_drained(slots, Least::All, &Deadline::NEVER)
     }
 
     /// As [`reserve`](Self::reserve), but gives up at an instant.
@@ -341,7 +352,9 @@ impl<T> Producer<T> {
         slots: usize,
         deadline: Instant,
     ) -> Result<WriteChunk<'_, T>, ReserveError> {
-        self.reserve_when_drained(slots, Least::All, &Deadline::at(deadline))
+        self.writer
+            .end_mut()
+            .reserve_when_drained(slots, Least::All, &Deadline::at(deadline))
     }
 
     /// As [`reserve`](Self::reserve), but gives up after some time.
@@ -355,7 +368,9 @@ impl<T> Producer<T> {
         slots: usize,
         timeout: Duration,
     ) -> Result<WriteChunk<'_, T>, ReserveError> {
-        self.reserve_when_drained(slots, Least::All, &Deadline::after(timeout))
+        self.writer
+            .end_mut()
+            .reserve_when_drained(slots, Least::All, &Deadline::after(timeout))
     }
 
     /// Reserves as many slots as are free, at least one and at most `slots` of them; while *need drain*
@@ -365,7 +380,9 @@ impl<T> Producer<T> {
     ///
     /// [`ReserveError`]: `Closed` if the consumer takes no more, also if that happens during the sleep.
     pub fn reserve_up_to(&mut self, slots: usize) -> Result<WriteChunk<'_, T>, ReserveError> {
-        self.reserve_when_drained(slots, Least::One, &Deadline::NEVER)
+        self.writer
+            .end_mut()
+            .reserve_when_drained(slots, Least::One, &Deadline::NEVER)
     }
 
     /// As [`reserve_up_to`](Self::reserve_up_to), but gives up at an instant.
@@ -378,7 +395,9 @@ impl<T> Producer<T> {
         slots: usize,
         deadline: Instant,
     ) -> Result<WriteChunk<'_, T>, ReserveError> {
-        self.reserve_when_drained(slots, Least::One, &Deadline::at(deadline))
+        self.writer
+            .end_mut()
+            .reserve_when_drained(slots, Least::One, &Deadline::at(deadline))
     }
 
     /// As [`reserve_up_to`](Self::reserve_up_to), but gives up after some time.
@@ -392,17 +411,22 @@ impl<T> Producer<T> {
         slots: usize,
         timeout: Duration,
     ) -> Result<WriteChunk<'_, T>, ReserveError> {
-        self.reserve_when_drained(slots, Least::One, &Deadline::after(timeout))
+        self.writer
+            .end_mut()
+            .reserve_when_drained(slots, Least::One, &Deadline::after(timeout))
     }
+}
 
+#[cfg(feature = "std")]
+impl<T> WriteEnd<T> {
     /// Room for at most so many items, up to and with the one that reaches the high-water mark; while
     /// *need drain* is set, sleeps.
     pub(crate) fn room_to_mark(&mut self, wanted: usize) -> Result<WriteChunk<'_, T>, WaitError> {
         // First, or what there is room for is what there was before the sleep.
         self.wait_drain()?;
-        let wanted = wanted.min(self.capacity());
+        let wanted = wanted.min(self.cursor.level().capacity());
         let room = self.cursor.room_to_mark(wanted);
-        match self.reserve_up_to(wanted.min(room)) {
+        match self.reserve_when_drained(wanted.min(room), Least::One, &Deadline::NEVER) {
             Ok(chunk) => Ok(chunk),
             Err(ReserveError::Closed(error)) => Err(error),
             Err(_) => unreachable!("there was no deadline, and one slot is never too many"),
@@ -421,10 +445,10 @@ impl<T> Producer<T> {
             Least::All => slots,
             Least::One => slots.min(1),
         };
-        self.when_drained(deadline, |producer| {
-            let free = producer.cursor.free_slots(slots);
+        self.when_drained(deadline, |end| {
+            let free = end.cursor.free_slots(slots);
             if free < wanted {
-                producer.cursor.refuse_slots(wanted);
+                end.cursor.refuse_slots(wanted);
             }
             free >= wanted
         })?;
@@ -561,15 +585,18 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// [`TryReadError`] if there is none, as of [`try_read`](Self::try_read).
     #[inline]
     pub fn try_chunk_up_to(&mut self, items: usize) -> Result<ReadChunk<'_, T, W>, TryReadError> {
-        self.look_or_listen(items.min(1), items)?;
-        Ok(self.chunk_of(items))
+        let end = self.reader.end_mut();
+        end.look_or_listen(items.min(1), items)?;
+        Ok(end.chunk_of(items))
     }
+}
 
+impl<T, W: Weigh<T>> ReadEnd<T, W> {
     #[inline]
     pub(crate) fn chunk_of(&mut self, items: usize) -> ReadChunk<'_, T, W> {
         ReadChunk {
             region: ReadRegion::new(&mut self.cursor, items),
-            shared: &self.shared,
+            shared: &self.rest.shared,
         }
     }
 }
@@ -583,9 +610,10 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     ///
     /// [`ReadError`] if nothing will come any more.
     pub fn chunk_up_to(&mut self, items: usize) -> Result<ReadChunk<'_, T, W>, ReadError> {
-        self.find_some(items, &Deadline::NEVER)
+        let end = self.reader.end_mut();
+        end.find_some(items, &Deadline::NEVER)
             .map_err(ReadTimeoutError::without_deadline)?;
-        Ok(self.chunk_of(items))
+        Ok(end.chunk_of(items))
     }
 
     /// As [`chunk_up_to`](Self::chunk_up_to), but gives up at an instant.
@@ -598,8 +626,9 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         items: usize,
         deadline: Instant,
     ) -> Result<ReadChunk<'_, T, W>, ReadTimeoutError> {
-        self.find_some(items, &Deadline::at(deadline))?;
-        Ok(self.chunk_of(items))
+        let end = self.reader.end_mut();
+        end.find_some(items, &Deadline::at(deadline))?;
+        Ok(end.chunk_of(items))
     }
 
     /// As [`chunk_up_to`](Self::chunk_up_to), but gives up after some time.
@@ -613,10 +642,14 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         items: usize,
         timeout: Duration,
     ) -> Result<ReadChunk<'_, T, W>, ReadTimeoutError> {
-        self.find_some(items, &Deadline::after(timeout))?;
-        Ok(self.chunk_of(items))
+        let end = self.reader.end_mut();
+        end.find_some(items, &Deadline::after(timeout))?;
+        Ok(end.chunk_of(items))
     }
+}
 
+#[cfg(feature = "std")]
+impl<T, W: Weigh<T>> ReadEnd<T, W> {
     /// Sees to it that the cursor knows of an item, better of `items`.
     fn find_some(&mut self, items: usize, deadline: &Deadline) -> Result<(), ReadTimeoutError> {
         loop {
@@ -644,7 +677,7 @@ impl<T> Consumer<T> {
     /// `TooLarge`; whoever waits by a descriptor or a callback for so many, as [`try_chunk`](Self::try_chunk)
     /// found fewer, asks for this once more, before the wait.
     pub fn max_chunk(&self) -> usize {
-        self.capacity().min(self.low_water_mark() + 1)
+        self.shared.max_chunk()
     }
 
     /// Borrows exactly `items` items; fewer only if these are the last ones of the stream. Never waits.
@@ -675,8 +708,9 @@ impl<T> Consumer<T> {
         if items > most {
             return Err(TryChunkError::TooLarge { items, most });
         }
-        self.look_or_listen(items, items)?;
-        Ok(self.chunk_of(items))
+        let end = self.reader.end_mut();
+        end.look_or_listen(items, items)?;
+        Ok(end.chunk_of(items))
     }
 }
 
@@ -691,7 +725,9 @@ impl<T> Consumer<T> {
     /// [`max_chunk`](Self::max_chunk). If the producer lowers its mark so that this comes true during the
     /// sleep, the sleep ends with that.
     pub fn chunk(&mut self, items: usize) -> Result<ReadChunk<'_, T>, ChunkError> {
-        self.chunk_when_there(items, &Deadline::NEVER)
+        self.reader
+            .end_mut()
+            .chunk_when_there(items, &Deadline::NEVER)
     }
 
     /// As [`chunk`](Self::chunk), but gives up at an instant.
@@ -704,7 +740,9 @@ impl<T> Consumer<T> {
         items: usize,
         deadline: Instant,
     ) -> Result<ReadChunk<'_, T>, ChunkError> {
-        self.chunk_when_there(items, &Deadline::at(deadline))
+        self.reader
+            .end_mut()
+            .chunk_when_there(items, &Deadline::at(deadline))
     }
 
     /// As [`chunk`](Self::chunk), but gives up after some time.
@@ -718,16 +756,21 @@ impl<T> Consumer<T> {
         items: usize,
         timeout: Duration,
     ) -> Result<ReadChunk<'_, T>, ChunkError> {
-        self.chunk_when_there(items, &Deadline::after(timeout))
+        self.reader
+            .end_mut()
+            .chunk_when_there(items, &Deadline::after(timeout))
     }
+}
 
+#[cfg(feature = "std")]
+impl<T> ReadEnd<T> {
     fn chunk_when_there(
         &mut self,
         items: usize,
         deadline: &Deadline,
     ) -> Result<ReadChunk<'_, T>, ChunkError> {
         loop {
-            let most = self.max_chunk();
+            let most = self.rest.shared.max_chunk();
             if items > most {
                 return Err(ChunkError::TooLarge { items, most });
             }
@@ -763,9 +806,10 @@ impl Consumer<u8> {
     ///
     /// If there are not so many.
     pub(crate) fn consume_lent(&mut self, count: usize) {
-        let lent = self.cursor.as_slices().0.len();
+        let end = self.reader.end_mut();
+        let lent = end.cursor.as_slices().0.len();
         assert!(count <= lent, "{count} bytes are consumed of {lent}");
-        self.chunk_of(count).consume(count);
+        end.chunk_of(count).consume(count);
     }
 }
 

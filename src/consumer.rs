@@ -4,7 +4,7 @@
 use crate::{
     error::{Reason, TryReadError},
     monitor::Monitor,
-    ring::{Occupied, ReadCursor},
+    ring::{End, Occupied, ReadCursor, Reader},
     shared::{moves_cheaply, ProducerState, Shared},
     sync::Arc,
     wait::{pace::Pace, Gate},
@@ -72,11 +72,8 @@ use {
 /// });
 /// ```
 pub struct Consumer<T, W = Items> {
-    pub(crate) cursor: ReadCursor<T, W>,
+    pub(crate) reader: Reader<T, W, OfConsumer>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) pace: Pace,
-    #[cfg(feature = "std")]
-    pub(crate) sleeper: Box<Sleeper>,
     /// As a `Stream` it has given its last item.
     #[cfg(feature = "async")]
     pub(crate) stream_is_done: bool,
@@ -86,35 +83,45 @@ pub struct Consumer<T, W = Items> {
     not_sync: PhantomData<Cell<()>>,
 }
 
+/// What the slow ways need beside the cursor.
+pub(crate) struct OfConsumer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pace: Pace,
+    #[cfg(feature = "std")]
+    pub(crate) sleeper: Sleeper,
+}
+
+/// Where the slow ways are: without what the fast one has in registers.
+pub(crate) type ReadEnd<T, W = Items> = End<ReadCursor<T, W>, OfConsumer>;
+
 /// The next item, on the fast path. It is moved last, and once: it may be large.
 pub(crate) struct Seen<'a, T, W> {
-    occupied: Occupied<'a, T, W>,
+    occupied: Occupied<'a, T, W, OfConsumer>,
     writable: &'a Gate,
 }
 
 impl<T, W: Weigh<T>> Seen<'_, T, W> {
     #[inline(always)]
     pub(crate) fn read<E>(self) -> Result<T, E> {
-        take(self.occupied, self.writable, Gate::passed)
+        let (occupied, writable) = (self.occupied, self.writable);
+        let now = occupied.now();
+        taken(
+            || occupied.take(),
+            || writable.passed(now.wrapping_sub(1), now),
+        )
     }
 }
 
 #[inline(always)]
-fn take<T, W: Weigh<T>, E>(
-    occupied: Occupied<'_, T, W>,
-    writable: &Gate,
-    passed: impl FnOnce(&Gate, usize, usize),
-) -> Result<T, E> {
-    let now = occupied.now();
-    let passed = || passed(writable, now.wrapping_sub(1), now);
+fn taken<T, E>(take: impl FnOnce() -> T, passed: impl FnOnce()) -> Result<T, E> {
     if moves_cheaply::<T>() {
         // It stays in registers.
-        let item = occupied.take();
+        let item = take();
         passed();
         Ok(item)
     } else {
         // Behind the barrier it would be moved once more to become a `Result`.
-        let item = Ok(occupied.take());
+        let item = Ok(take());
         passed();
         item
     }
@@ -130,11 +137,14 @@ enum Glance {
 
 impl<T, W: Weigh<T>> Consumer<T, W> {
     pub(crate) fn new(cursor: ReadCursor<T, W>, shared: Arc<Shared>, pace: Pace) -> Self {
-        Self {
-            cursor,
+        let rest = OfConsumer {
             pace,
             #[cfg(feature = "std")]
-            sleeper: Box::new(Sleeper::new(&shared.readable)),
+            sleeper: Sleeper::new(&shared.readable),
+            shared: shared.clone(),
+        };
+        Self {
+            reader: Reader::new(cursor, rest),
             shared,
             #[cfg(feature = "async")]
             stream_is_done: false,
@@ -168,14 +178,67 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     pub fn try_read(&mut self) -> Result<T, TryReadError> {
         match self.seen() {
             Some(seen) => seen.read(),
-            None if moves_cheaply::<T>() => self.try_read_after_look(),
-            None => {
-                self.find_or_listen()?;
-                self.read_found()
-            }
+            None if moves_cheaply::<T>() => self.reader.ask(ReadEnd::try_read_after_look),
+            None => self.reader.ask(|end| {
+                end.find_or_listen()?;
+                end.read_found()
+            }),
         }
     }
 
+    /// The fast path: no note from the producer, and an item that we know of.
+    #[inline(always)]
+    pub(crate) fn seen(&mut self) -> Option<Seen<'_, T, W>> {
+        let writable = &self.shared.writable;
+        if !writable.is_quiet() {
+            return None;
+        }
+        let occupied = self.reader.occupied()?;
+        Some(Seen { occupied, writable })
+    }
+
+    /// Looks at the next item without taking it. `None` if nothing is there; to learn why, read.
+    ///
+    /// The item still counts in [`len`](Self::len).
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// producer.write('x')?;
+    /// assert_eq!(consumer.peek(), Some(&'x'));
+    /// assert_eq!(consumer.try_read(), Ok('x'));
+    /// # Ok::<(), highwater::WriteError<char>>(())
+    /// ```
+    pub fn peek(&mut self) -> Option<&T> {
+        self.reader.ask(|end| end.look_or_listen(1, 1)).ok()?;
+        self.reader.peek()
+    }
+
+    /// Takes items as long as there are any. Never waits, and does not say why it stopped: read to
+    /// learn that.
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// for i in 0..3 {
+    ///     producer.write(i)?;
+    /// }
+    /// assert_eq!(consumer.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
+    /// # Ok::<(), highwater::WriteError<i32>>(())
+    /// ```
+    pub fn try_iter(&mut self) -> TryIter<'_, T, W> {
+        TryIter { consumer: self }
+    }
+
+    /// Whether the stream has come to its clean end: the producer ended it (or was told that this
+    /// end takes no more), and everything was read. False after an abandonment or an abort, which
+    /// reading tells.
+    pub fn is_ended(&self) -> bool {
+        self.shared.meaning_of_empty() == TryReadError::Ended
+            && !self.shared.accounting.has_items(self.reader.index(), 1)
+    }
+}
+
+/// # Slow ways
+impl<T, W: Weigh<T>> ReadEnd<T, W> {
     #[inline(never)]
     fn try_read_after_look(&mut self) -> Result<T, TryReadError> {
         match self.glance() {
@@ -201,7 +264,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     ) -> Result<(), TryReadError> {
         match self.glance() {
             Glance::Item => {
-                self.pace.found(self.cursor.items_seen());
+                self.rest.pace.found(self.cursor.items_seen());
                 Ok(())
             }
             Glance::Nothing => Err(TryReadError::Empty),
@@ -213,19 +276,19 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// open whether there is an item.
     #[inline]
     fn glance(&mut self) -> Glance {
-        if self.pace.is_pausing()
+        if self.rest.pace.is_pausing()
             || self.has_listener()
             || self.cursor.has_unpublished()
-            || !self.shared.writable.is_quiet()
+            || !self.rest.shared.writable.is_quiet()
         {
             return Glance::Unclear;
         }
         if self.cursor.look() {
             return Glance::Item;
         }
-        self.pace.found(0);
+        self.rest.pace.found(0);
         // What comes after this is no news: the answer was true when it was asked.
-        if self.shared.producer_state() == ProducerState::Open {
+        if self.rest.shared.producer_state() == ProducerState::Open {
             Glance::Nothing
         } else {
             Glance::Unclear
@@ -236,41 +299,24 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     #[inline]
     fn read_at_a_glance<E>(&mut self) -> Result<T, E> {
         let found = self.cursor.items_seen();
-        let occupied = self.cursor.occupied().expect("it was seen");
-        let item = take(occupied, &self.shared.writable, Gate::passed);
+        let item = self.pop(Gate::passed);
         // Not before: meanwhile the item is on its way from the other processor.
-        self.pace.found(found);
+        self.rest.pace.found(found);
         item
     }
 
     fn has_listener(&self) -> bool {
         #[cfg(feature = "std")]
-        return self.sleeper.has_listener();
+        return self.rest.sleeper.has_listener();
         #[cfg(not(feature = "std"))]
         false
-    }
-
-    /// The fast path: no note from the producer, and an item that we know of.
-    #[inline(always)]
-    pub(crate) fn seen(&mut self) -> Option<Seen<'_, T, W>> {
-        let writable = &self.shared.writable;
-        if !writable.is_quiet() {
-            return None;
-        }
-        let occupied = self.cursor.occupied()?;
-        Some(Seen { occupied, writable })
     }
 
     /// As `try_read`, for an operation that waits otherwise.
     #[cfg(feature = "async")]
     pub(crate) fn read_at_once(&mut self) -> Result<T, TryReadError> {
-        match self.seen() {
-            Some(seen) => seen.read(),
-            None => {
-                self.find()?;
-                self.read_found()
-            }
-        }
+        self.find()?;
+        self.read_found()
     }
 
     /// As `find_or_listen`, for an operation that waits otherwise.
@@ -283,9 +329,17 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// Takes the item that was found.
     #[inline]
     fn read_found<E>(&mut self) -> Result<T, E> {
-        let occupied = self.cursor.occupied().expect("it was found");
-        let writable = &self.shared.writable;
-        take(occupied, writable, Gate::passed_with_notes)
+        self.pop(Gate::passed_with_notes)
+    }
+
+    #[inline(always)]
+    fn pop<E>(&mut self, passed: impl FnOnce(&Gate, usize, usize)) -> Result<T, E> {
+        let (cursor, writable) = (&mut self.cursor, &self.rest.shared.writable);
+        let before = cursor.index();
+        taken(
+            || cursor.pop(),
+            || passed(writable, before, before.wrapping_add(1)),
+        )
     }
 
     /// As `look_for`, for an operation that does not wait: if it would have to, the listener hears when
@@ -320,10 +374,10 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     fn listen_for(&mut self, _wanted: usize) -> bool {
         #[cfg(feature = "std")]
         if self.has_listener() {
-            self.pace.was_slow();
-            let (shared, index) = (&*self.shared, self.cursor.index());
+            self.rest.pace.was_slow();
+            let (shared, index) = (&*self.rest.shared, self.cursor.index());
             let wake_at = index.wrapping_add(_wanted);
-            let listening = shared.readable.listen(&self.sleeper, wake_at, || {
+            let listening = shared.readable.listen(&self.rest.sleeper, wake_at, || {
                 shared.has_items_or_end(index, _wanted)
             });
             return listening != Listening::Waits;
@@ -347,97 +401,47 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     fn has_seen(&self, enough: usize) -> bool {
         enough > 0
             && self.cursor.items_seen() >= enough
-            && self.shared.writable.is_quiet_or_fenced()
+            && self.rest.shared.writable.is_quiet_or_fenced()
     }
 
     #[inline(never)]
     fn look_for_more(&mut self, wanted: usize, enough: usize) -> Result<(), TryReadError> {
         // Of a chunk that was forgotten.
         self.publish_rest();
-        if !self.shared.is_aborted() {
+        if !self.rest.shared.is_aborted() {
             let seen = self.cursor.items_seen();
             if seen < enough {
-                self.pace.pause();
+                self.rest.pace.pause();
                 self.cursor.look();
-                self.pace.found(self.cursor.items_seen() - seen);
+                self.rest.pace.found(self.cursor.items_seen() - seen);
             }
             if self.cursor.items_seen() >= wanted {
                 return Ok(());
             }
             // The end before the last look: what was written before an end is never missed.
-            let end = self.end();
-            match end {
-                Err(TryReadError::Empty) => return end,
-                Err(TryReadError::Aborted(_)) => {}
-                _ if self.cursor.look() => return Ok(()),
-                _ => return end,
+            if self.rest.shared.producer_state() == ProducerState::Open {
+                return Err(TryReadError::Empty);
             }
+            return self.look_at_end();
         }
         Err(self.aborted())
     }
 
     #[cold]
     #[inline(never)]
+    fn look_at_end(&mut self) -> Result<(), TryReadError> {
+        match self.rest.shared.meaning_of_empty() {
+            TryReadError::Aborted(_) => Err(self.aborted()),
+            _ if self.cursor.look() => Ok(()),
+            end => Err(end),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
     fn aborted(&mut self) -> TryReadError {
         drop(self.cursor.stop_reading());
-        TryReadError::Aborted(self.shared.abort_reason())
-    }
-
-    /// What an empty channel means. Asked before the last look at the index.
-    #[inline(never)]
-    fn end(&self) -> Result<(), TryReadError> {
-        Err(match self.shared.producer_state() {
-            ProducerState::Open => TryReadError::Empty,
-            // Told by a stop from outside, and not by a close of ours.
-            ProducerState::Told if self.shared.is_aborted() => {
-                TryReadError::Aborted(self.shared.abort_reason())
-            }
-            ProducerState::Told | ProducerState::Ended => TryReadError::Ended,
-            // The close came while it was at work: its going, however it goes, is a clean end.
-            ProducerState::Abandoned if self.shared.is_closed() => TryReadError::Ended,
-            ProducerState::Abandoned => TryReadError::Abandoned,
-            ProducerState::Aborted => TryReadError::Aborted(self.shared.abort_reason()),
-        })
-    }
-
-    /// Looks at the next item without taking it. `None` if nothing is there; to learn why, read.
-    ///
-    /// The item still counts in [`len`](Self::len).
-    ///
-    /// ```
-    /// let (mut producer, mut consumer) = highwater::channel(4);
-    /// producer.write('x')?;
-    /// assert_eq!(consumer.peek(), Some(&'x'));
-    /// assert_eq!(consumer.try_read(), Ok('x'));
-    /// # Ok::<(), highwater::WriteError<char>>(())
-    /// ```
-    pub fn peek(&mut self) -> Option<&T> {
-        self.look_or_listen(1, 1).ok()?;
-        self.cursor.peek()
-    }
-
-    /// Takes items as long as there are any. Never waits, and does not say why it stopped: read to
-    /// learn that.
-    ///
-    /// ```
-    /// let (mut producer, mut consumer) = highwater::channel(4);
-    /// for i in 0..3 {
-    ///     producer.write(i)?;
-    /// }
-    /// assert_eq!(consumer.try_iter().collect::<Vec<_>>(), [0, 1, 2]);
-    /// # Ok::<(), highwater::WriteError<i32>>(())
-    /// ```
-    pub fn try_iter(&mut self) -> TryIter<'_, T, W> {
-        TryIter { consumer: self }
-    }
-
-    /// Whether the stream has come to its clean end: the producer ended it (or was told that this
-    /// end takes no more), and everything was read. False after an abandonment or an abort, which
-    /// reading tells.
-    pub fn is_ended(&self) -> bool {
-        !self.cursor.has_item()
-            && self.end() == Err(TryReadError::Ended)
-            && !self.shared.accounting.has_items(self.cursor.index(), 1)
+        TryReadError::Aborted(self.rest.shared.abort_reason())
     }
 }
 
@@ -482,22 +486,16 @@ impl<T, W> Consumer<T, W> {
         }
     }
 
-    /// Gives the slots back of what was read in a chunk, and wakes the producer if it waits for that.
-    pub(crate) fn publish_rest(&mut self) {
-        if let Some((before, now)) = self.cursor.publish_rest() {
-            self.shared.writable.passed_with_notes(before, now);
-        }
-    }
-
     fn leave(&mut self, reason: Option<Reason>) {
-        self.publish_rest();
+        let end = self.reader.end_mut();
+        end.publish_rest();
         if !self.has_left {
             self.has_left = true;
             #[cfg(feature = "std")]
             self.shared.readable.forget_waker();
             // Swept last: the producer is told before drops run that may take long, or panic. Until
             // then nobody else can sweep, so that all is dropped when this returns.
-            let _sweep = self.cursor.stop_reading();
+            let _sweep = end.cursor.stop_reading();
             self.shared.leave(reason);
         }
     }
@@ -534,6 +532,15 @@ impl<T, W> Consumer<T, W> {
     }
 }
 
+impl<T, W> ReadEnd<T, W> {
+    /// Gives the slots back of what was read in a chunk, and wakes the producer if it waits for that.
+    pub(crate) fn publish_rest(&mut self) {
+        if let Some((before, now)) = self.cursor.publish_rest() {
+            self.rest.shared.writable.passed_with_notes(before, now);
+        }
+    }
+}
+
 /// # Event loops
 ///
 /// For a consumer that waits neither in a thread nor in a task of its own.
@@ -554,10 +561,11 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// has too many. The channel is as it was.
     #[cfg(all(feature = "eventfd", target_os = "linux"))]
     pub fn ready_fd(&mut self) -> Result<crate::EventFd, crate::EventFdError> {
-        let (fd, is_new) = self.shared.readable.event_fd(&mut self.sleeper)?;
+        let end = self.reader.end_mut();
+        let (fd, is_new) = self.shared.readable.event_fd(&mut end.rest.sleeper)?;
         if is_new {
             // What came before is there already.
-            let _ = self.look_or_listen(1, 1);
+            let _ = end.look_or_listen(1, 1);
         }
         Ok(fd)
     }
@@ -596,9 +604,10 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     }
 
     fn set_callback(&mut self, callback: Option<Callback>) {
+        let end = self.reader.end_mut();
         let gate = &self.shared.readable;
-        gate.set_callback(&mut self.sleeper, callback);
-        let _ = self.look_or_listen(1, 1);
+        gate.set_callback(&mut end.rest.sleeper, callback);
+        let _ = end.look_or_listen(1, 1);
     }
 }
 
@@ -670,14 +679,34 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     ) -> Result<T, E> {
         match self.seen() {
             Some(seen) => seen.read(),
-            None if moves_cheaply::<T>() => self.read_when_there(&deadline()).map_err(into_error),
-            None => match self.find_when_there(&deadline()) {
-                Ok(()) => self.read_found(),
-                Err(error) => Err(into_error(error)),
-            },
+            None if moves_cheaply::<T>() => {
+                let deadline = deadline();
+                self.reader
+                    .ask(|end| end.read_when_there(&deadline))
+                    .map_err(into_error)
+            }
+            None => {
+                let deadline = deadline();
+                self.reader.ask(|end| match end.find_when_there(&deadline) {
+                    Ok(()) => end.read_found(),
+                    Err(error) => Err(into_error(error)),
+                })
+            }
         }
     }
 
+    /// Iterates over the items; sleeps while there are none. As [`std::io::Lines`] does, it gives
+    /// `Result`s: a clean end stops the iteration, an abandonment or an abort is one last `Err`.
+    pub fn iter(&mut self) -> Iter<'_, T, W> {
+        Iter {
+            consumer: self,
+            is_done: false,
+        }
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T, W: Weigh<T>> ReadEnd<T, W> {
     #[inline(never)]
     fn read_when_there(&mut self, deadline: &Deadline) -> Result<T, ReadTimeoutError> {
         if let Glance::Item = self.glance() {
@@ -706,29 +735,20 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         wanted: usize,
         deadline: &Deadline,
     ) -> Result<(), ReadTimeoutError> {
-        let (shared, index) = (&*self.shared, self.cursor.index());
-        let wake_at = index.wrapping_add(wanted);
+        let (index, rest) = (self.cursor.index(), &mut self.rest);
+        let (wake_at, shared) = (index.wrapping_add(wanted), &*rest.shared);
         let in_time = shared
             .readable
-            .wait_until(&mut self.sleeper, wake_at, deadline, || {
+            .wait_until(&mut rest.sleeper, wake_at, deadline, || {
                 shared.has_news(index, wanted)
             });
-        if !self.sleeper.was_quick() {
-            self.pace.was_slow();
+        if !rest.sleeper.was_quick() {
+            rest.pace.was_slow();
         }
         if in_time {
             Ok(())
         } else {
             Err(ReadTimeoutError::Timeout)
-        }
-    }
-
-    /// Iterates over the items; sleeps while there are none. As [`std::io::Lines`] does, it gives
-    /// `Result`s: a clean end stops the iteration, an abandonment or an abort is one last `Err`.
-    pub fn iter(&mut self) -> Iter<'_, T, W> {
-        Iter {
-            consumer: self,
-            is_done: false,
         }
     }
 }

@@ -4,7 +4,7 @@
 use crate::{
     error::{MarkError, Reason, TryWriteError, WaitError},
     monitor::Monitor,
-    ring::{Vacant, WriteCursor},
+    ring::{End, Slot, Vacant, WriteCursor, Writer},
     shared::{moves_cheaply, ProducerState, Shared},
     sync::Arc,
     wait::Gate,
@@ -98,14 +98,24 @@ impl Flow {
 /// });
 /// ```
 pub struct Producer<T, W = Items> {
-    pub(crate) cursor: WriteCursor<T, W>,
+    pub(crate) writer: Writer<T, W, OfProducer>,
+    pub(crate) shared: Arc<Shared>,
+    /// Neither end is Sync: each operation needs `&mut self` or is the owner's question.
+    not_sync: PhantomData<Cell<()>>,
+}
+
+/// What the slow ways need beside the cursor.
+pub(crate) struct OfProducer {
     pub(crate) shared: Arc<Shared>,
     #[cfg(feature = "std")]
-    pub(crate) sleeper: Box<Sleeper>,
+    pub(crate) sleeper: Sleeper,
     /// What was published last. (A load of the published one would be as good, but hides the store
     /// after it from the search of a model.)
     state: Cell<ProducerState>,
 }
+
+/// Where the slow ways are: without what the fast one has in registers.
+pub(crate) type WriteEnd<T, W = Items> = End<WriteCursor<T, W>, OfProducer>;
 
 /// How sure it is that there is a slot for an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,27 +144,31 @@ impl Refused {
 }
 
 /// Where the next item goes, on the fast path. The item is moved last, and once: it may be large.
-pub(crate) struct Slot<'a, T, W> {
-    vacant: Vacant<'a, T, W>,
+pub(crate) struct Place<'a, T, W> {
+    slot: Slot<'a, T, W, OfProducer>,
     readable: &'a Gate,
 }
 
-impl<T, W: Weigh<T>> Slot<'_, T, W> {
+impl<T, W: Weigh<T>> Place<'_, T, W> {
     #[inline(always)]
     pub(crate) fn write(self, item: T) {
-        let now = self.vacant.publish(item);
+        let now = self.slot.publish(item);
         self.readable.passed(now.wrapping_sub(1), now);
     }
 }
 
 impl<T, W: Weigh<T>> Producer<T, W> {
     pub(crate) fn new(cursor: WriteCursor<T, W>, shared: Arc<Shared>) -> Self {
-        Self {
-            cursor,
+        let rest = OfProducer {
             #[cfg(feature = "std")]
-            sleeper: Box::new(Sleeper::new(&shared.writable)),
-            shared,
+            sleeper: Sleeper::new(&shared.writable),
+            shared: shared.clone(),
             state: Cell::new(ProducerState::Open),
+        };
+        Self {
+            writer: Writer::new(cursor, rest),
+            shared,
+            not_sync: PhantomData,
         }
     }
 
@@ -187,20 +201,147 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// ```
     #[inline]
     pub fn try_write(&mut self, item: T) -> Result<Flow, TryWriteError<T>> {
-        let weight = self.cursor.measure(&item);
+        let weight = self.writer.measure(&item);
         match self.slot_below_mark(weight) {
             Some(slot) => {
                 slot.write(item);
                 Ok(Flow::Ready)
             }
-            None if moves_cheaply::<T>() => self.try_write_after_look(item, weight),
-            None => {
-                let found = self.find_slot_or_listen(weight);
-                self.write_if_found(item, weight, found)
-            }
+            None if moves_cheaply::<T>() => self
+                .writer
+                .ask(|end| end.try_write_after_look(item, weight)),
+            None => self.writer.ask(|end| {
+                let found = end.find_slot_or_listen(weight);
+                end.write_if_found(item, weight, found)
+            }),
         }
     }
 
+    /// The fast path: a slot, if there is no note from the consumer, and an item of this weight is sure to stay
+    /// below the mark.
+    #[inline(always)]
+    pub(crate) fn slot_below_mark(&mut self, weight: usize) -> Option<Place<'_, T, W>> {
+        let readable = &self.shared.readable;
+        if !readable.is_quiet() {
+            return None;
+        }
+        let slot = self.writer.slot_below_mark(weight)?;
+        Some(Place { slot, readable })
+    }
+
+    /// Whether the producer was told to stop and the channel has not drained since.
+    ///
+    /// Looks at the consumer, so that a drain is found by asking. While this is false there is
+    /// nothing to wait for; so it is once the consumer takes no more, which a write then says.
+    ///
+    /// A producer that was told to stop by [`WouldBlock`](TryWriteError::WouldBlock) has drained when
+    /// the length is at the low-water mark *and* there is room for the refused item (in a weighted
+    /// channel whose slots were full: when half of them are free), so that it is not sent in circles.
+    /// That holds until another item is accepted.
+    pub fn need_drain(&self) -> bool {
+        // The usual case: while there is surely room nobody was told to stop, and nothing is held back.
+        if self.writer.has_room() && !self.writer.rest().has_listener() {
+            return false;
+        }
+        self.writer.end().need_drain()
+    }
+
+    /// What is buffered now, in items or weight. The consumer can make it less at any moment, and
+    /// nobody can make it more. 0 once the consumer is gone.
+    pub fn len(&self) -> usize {
+        if self.shared.is_gone() {
+            0
+        } else {
+            self.writer.len()
+        }
+    }
+
+    /// Whether the length is 0.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The length from which a write says stop, in items or weight.
+    pub fn high_water_mark(&self) -> usize {
+        self.writer.level().marks().high()
+    }
+
+    /// The length at which a drain happens, in items or weight.
+    pub fn low_water_mark(&self) -> usize {
+        self.writer.level().marks().low()
+    }
+
+    /// The number of slots.
+    pub fn capacity(&self) -> usize {
+        self.writer.level().capacity()
+    }
+
+    /// How much more is welcome: the high-water mark minus the length, negative when there is too
+    /// much. As `desiredSize` of a WHATWG stream.
+    ///
+    /// ```
+    /// use highwater::Builder;
+    /// let (mut producer, _consumer) = Builder::new().high_water_mark(1).capacity(4).build()?;
+    /// assert_eq!(producer.desired_size(), 1);
+    /// for i in 0..3 {
+    ///     let _ = producer.try_write(i)?;
+    /// }
+    /// assert_eq!(producer.desired_size(), -2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn desired_size(&self) -> isize {
+        self.writer.level().marks().desired_size(self.len())
+    }
+
+    /// Changes the high-water mark. A low-water mark that was never chosen stays half of it.
+    ///
+    /// Takes effect with the next write. Does not by itself set or clear *need drain*, unless the
+    /// low-water mark moves along and a drain is found at once.
+    ///
+    /// # Errors
+    ///
+    /// [`MarkError`] if it would be below the low-water mark or above what the channel can hold;
+    /// nothing has changed then.
+    pub fn set_high_water_mark(&mut self, mark: usize) -> Result<(), MarkError> {
+        let end = self.writer.end_mut();
+        end.cursor.set_high_mark(mark)?;
+        end.marks_changed();
+        Ok(())
+    }
+
+    /// Changes the low-water mark. Takes effect with the next look for a drain.
+    ///
+    /// # Errors
+    ///
+    /// [`MarkError`] if it would be above the high-water mark; nothing has changed then.
+    pub fn set_low_water_mark(&mut self, mark: usize) -> Result<(), MarkError> {
+        let end = self.writer.end_mut();
+        end.cursor.set_low_mark(mark)?;
+        end.marks_changed();
+        Ok(())
+    }
+
+    /// Ends the stream: the consumer gets all that is buffered and then `Ended`.
+    ///
+    /// The [`Finish`] tells when everything was consumed. It can be dropped if you do not care.
+    pub fn end(self) -> Finish {
+        let end = self.writer.end();
+        let state = end.state_at_end();
+        let finish = Finish {
+            shared: self.shared.clone(),
+            last: end.cursor.index(),
+            is_cancelled: state == ProducerState::Told,
+            #[cfg(feature = "std")]
+            sleeper: Box::new(Sleeper::new(&self.shared.writable)),
+            not_sync: PhantomData,
+        };
+        end.go_on_to(state);
+        finish
+    }
+}
+
+/// # Slow ways
+impl<T, W: Weigh<T>> WriteEnd<T, W> {
     #[inline(never)]
     fn try_write_after_look(&mut self, item: T, weight: usize) -> Result<Flow, TryWriteError<T>> {
         let found = self.find_slot_or_listen(weight);
@@ -216,41 +357,21 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         found
     }
 
+    /// The fast path of a batch.
+    #[inline(always)]
+    pub(crate) fn slot_in_batch(&mut self, weight: usize) -> Option<Vacant<'_, T, W>> {
+        if !self.rest.shared.readable.is_quiet() {
+            return None;
+        }
+        self.cursor.vacant_in_batch(weight)
+    }
+
     /// As `try_write`, for an operation that waits otherwise.
     #[cfg(feature = "async")]
     pub(crate) fn write_at_once(&mut self, item: T) -> Result<Flow, TryWriteError<T>> {
         let weight = self.cursor.measure(&item);
-        match self.slot_below_mark(weight) {
-            Some(slot) => {
-                slot.write(item);
-                Ok(Flow::Ready)
-            }
-            None => {
-                let found = self.find_slot(weight);
-                self.write_if_found(item, weight, found)
-            }
-        }
-    }
-
-    /// The fast path: a slot, if there is no note from the consumer, and an item of this weight is sure to stay
-    /// below the mark.
-    #[inline(always)]
-    pub(crate) fn slot_below_mark(&mut self, weight: usize) -> Option<Slot<'_, T, W>> {
-        let readable = &self.shared.readable;
-        if !readable.is_quiet() {
-            return None;
-        }
-        let vacant = self.cursor.vacant_below_mark(weight)?;
-        Some(Slot { vacant, readable })
-    }
-
-    /// The same for a batch.
-    #[inline(always)]
-    pub(crate) fn slot_in_batch(&mut self, weight: usize) -> Option<Vacant<'_, T, W>> {
-        if !self.shared.readable.is_quiet() {
-            return None;
-        }
-        self.cursor.vacant_in_batch(weight)
+        let found = self.find_slot(weight);
+        self.write_if_found(item, weight, found)
     }
 
     /// Looks for a slot for an item of this weight, which is then written by `write_found`. Whether anybody listens
@@ -308,25 +429,16 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     #[inline]
     pub(crate) fn listen_for_drain(&self) {
         #[cfg(feature = "std")]
-        listen_for_drain(&self.cursor, &self.shared, &self.sleeper);
+        listen_for_drain(&self.cursor, &self.rest.shared, &self.rest.sleeper);
     }
 
-    /// Whether the producer was told to stop and the channel has not drained since.
-    ///
-    /// Looks at the consumer, so that a drain is found by asking. While this is false there is
-    /// nothing to wait for; so it is once the consumer takes no more, which a write then says.
-    ///
-    /// A producer that was told to stop by [`WouldBlock`](TryWriteError::WouldBlock) has drained when
-    /// the length is at the low-water mark *and* there is room for the refused item (in a weighted
-    /// channel whose slots were full: when half of them are free), so that it is not sent in circles.
-    /// That holds until another item is accepted.
-    pub fn need_drain(&self) -> bool {
+    fn need_drain(&self) -> bool {
         let need_drain = self.has_to_drain();
         if need_drain {
             self.listen_for_drain();
         } else {
             #[cfg(feature = "std")]
-            let _ = self.shared.writable.relieve(&self.sleeper);
+            let _ = self.rest.shared.writable.relieve(&self.rest.sleeper);
         }
         need_drain
     }
@@ -336,128 +448,32 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         // What the consumer does not see it cannot drain.
         self.publish_rest();
         // First: once the consumer takes no more no drain is found, and there is nothing to wait for.
-        !self.shared.is_refusing() && self.cursor.need_drain()
-    }
-
-    /// What is buffered now, in items or weight. The consumer can make it less at any moment, and
-    /// nobody can make it more. 0 once the consumer is gone.
-    pub fn len(&self) -> usize {
-        if self.shared.is_gone() {
-            0
-        } else {
-            self.cursor.len()
-        }
-    }
-
-    /// Whether the length is 0.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The length from which a write says stop, in items or weight.
-    pub fn high_water_mark(&self) -> usize {
-        self.cursor.level().marks().high()
-    }
-
-    /// The length at which a drain happens, in items or weight.
-    pub fn low_water_mark(&self) -> usize {
-        self.cursor.level().marks().low()
-    }
-
-    /// The number of slots.
-    pub fn capacity(&self) -> usize {
-        self.cursor.level().capacity()
-    }
-
-    /// How much more is welcome: the high-water mark minus the length, negative when there is too
-    /// much. As `desiredSize` of a WHATWG stream.
-    ///
-    /// ```
-    /// use highwater::Builder;
-    /// let (mut producer, _consumer) = Builder::new().high_water_mark(1).capacity(4).build()?;
-    /// assert_eq!(producer.desired_size(), 1);
-    /// for i in 0..3 {
-    ///     let _ = producer.try_write(i)?;
-    /// }
-    /// assert_eq!(producer.desired_size(), -2);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn desired_size(&self) -> isize {
-        self.cursor.level().marks().desired_size(self.len())
-    }
-
-    /// Changes the high-water mark. A low-water mark that was never chosen stays half of it.
-    ///
-    /// Takes effect with the next write. Does not by itself set or clear *need drain*, unless the
-    /// low-water mark moves along and a drain is found at once.
-    ///
-    /// # Errors
-    ///
-    /// [`MarkError`] if it would be below the low-water mark or above what the channel can hold;
-    /// nothing has changed then.
-    pub fn set_high_water_mark(&mut self, mark: usize) -> Result<(), MarkError> {
-        self.cursor.set_high_mark(mark)?;
-        self.marks_changed();
-        Ok(())
-    }
-
-    /// Changes the low-water mark. Takes effect with the next look for a drain.
-    ///
-    /// # Errors
-    ///
-    /// [`MarkError`] if it would be above the high-water mark; nothing has changed then.
-    pub fn set_low_water_mark(&mut self, mark: usize) -> Result<(), MarkError> {
-        self.cursor.set_low_mark(mark)?;
-        self.marks_changed();
-        Ok(())
+        !self.rest.shared.is_refusing() && self.cursor.need_drain()
     }
 
     /// Ends the stream by a mutable reference: this end stays, and takes nothing more.
     #[cfg(feature = "async")]
     pub(crate) fn close_as_sink(&mut self) {
-        if self.state.get() == ProducerState::Open {
+        if self.rest.state.get() == ProducerState::Open {
             self.publish_rest();
             self.cursor.close();
             self.go_on_to(self.state_at_end());
         }
     }
 
-    /// Whether to look at `is_closed`, by a glance.
-    #[inline]
-    pub(crate) fn may_be_closed(&self) -> bool {
-        !self.shared.readable.is_quiet() || self.state.get() != ProducerState::Open
-    }
-
     /// A consumer that waits for so many items that this end may now have to stop before they are there
     /// has to know.
     fn marks_changed(&self) {
         self.publish_rest();
-        self.shared.readable.ring();
+        self.rest.shared.readable.ring();
         self.listen_for_drain();
-    }
-
-    /// Ends the stream: the consumer gets all that is buffered and then `Ended`.
-    ///
-    /// The [`Finish`] tells when everything was consumed. It can be dropped if you do not care.
-    pub fn end(self) -> Finish {
-        let state = self.state_at_end();
-        let finish = Finish {
-            shared: self.shared.clone(),
-            last: self.cursor.index(),
-            is_cancelled: state == ProducerState::Told,
-            #[cfg(feature = "std")]
-            sleeper: Box::new(Sleeper::new(&self.shared.writable)),
-            not_sync: PhantomData,
-        };
-        self.go_on_to(state);
-        finish
     }
 
     /// After a cancel there is no finish, even if everything had been consumed before; unless the stream had
     /// ended before, as a `Sink`.
     fn state_at_end(&self) -> ProducerState {
-        let is_cancelled = self.shared.is_gone() && !self.shared.is_closed();
-        if is_cancelled && self.state.get() != ProducerState::Ended {
+        let is_cancelled = self.rest.shared.is_gone() && !self.rest.shared.is_closed();
+        if is_cancelled && self.rest.state.get() != ProducerState::Ended {
             ProducerState::Told
         } else {
             ProducerState::Ended
@@ -484,25 +500,19 @@ impl<T, W> Producer<T, W> {
     pub fn abort(self, reason: impl Into<Box<dyn Error + Send + Sync>>) {
         // First: if the conversion panics this end is dropped as it is, and so abandoned.
         let reason = Reason::new(reason);
+        let end = self.writer.end();
         // The consumer may have got its `Ended` already, which is final.
-        if self.state.get() == ProducerState::Open && !self.shared.is_gone() {
-            self.publish_rest();
+        if end.rest.state.get() == ProducerState::Open && !self.shared.is_gone() {
+            end.publish_rest();
             self.shared.announce_abort(reason);
-            self.go_on_to(ProducerState::Aborted);
+            end.go_on_to(ProducerState::Aborted);
         }
     }
 
     /// Whether the consumer takes no more items: it has closed the channel, cancelled, or is gone.
     /// Once true, stays true.
     pub fn is_closed(&self) -> bool {
-        if self.state.get() == ProducerState::Ended {
-            return true; // closed as a `Sink`
-        }
-        let closed = self.shared.is_refusing();
-        if closed {
-            self.take_note();
-        }
-        closed
+        self.writer.rest().may_be_closed() && self.writer.end().is_closed()
     }
 
     /// What the consumer passed to [`cancel`](crate::Consumer::cancel), if it did.
@@ -514,29 +524,57 @@ impl<T, W> Producer<T, W> {
     pub fn monitor(&self) -> Monitor {
         Monitor::new(self.shared.clone())
     }
+}
+
+impl OfProducer {
+    /// Whether to look at `is_closed`, by a glance.
+    #[inline]
+    pub(crate) fn may_be_closed(&self) -> bool {
+        !self.shared.readable.is_quiet() || self.state.get() != ProducerState::Open
+    }
+
+    pub(crate) fn has_listener(&self) -> bool {
+        #[cfg(feature = "std")]
+        return self.sleeper.has_listener();
+        #[cfg(not(feature = "std"))]
+        false
+    }
+}
+
+impl<T, W> WriteEnd<T, W> {
+    pub(crate) fn is_closed(&self) -> bool {
+        if self.rest.state.get() == ProducerState::Ended {
+            return true; // closed as a `Sink`
+        }
+        let closed = self.rest.shared.is_refusing();
+        if closed {
+            self.take_note();
+        }
+        closed
+    }
 
     /// Publishes what a batch has left, also one that was forgotten, and wakes the consumer if it waits
     /// for any of it.
     pub(crate) fn publish_rest(&self) {
         if let Some((before, now)) = self.cursor.publish_rest() {
-            self.shared.readable.passed_with_notes(before, now);
+            self.rest.shared.readable.passed_with_notes(before, now);
         }
     }
 
     /// Nothing is written after this, so that nothing may be left to publish.
     fn go_on_to(&self, state: ProducerState) {
         self.publish_rest();
-        self.state.set(state);
-        self.shared.set_producer_state(state);
+        self.rest.state.set(state);
+        self.rest.shared.set_producer_state(state);
     }
 
     /// The producer has seen that the consumer takes no more, and so has written its last item.
     #[cold]
     fn take_note(&self) {
-        if self.state.get() == ProducerState::Open {
+        if self.rest.state.get() == ProducerState::Open {
             self.go_on_to(ProducerState::Told);
         }
-        if self.shared.is_gone() {
+        if self.rest.shared.is_gone() {
             // What was written as the consumer went is nobody else's to drop.
             self.cursor.sweep();
         }
@@ -623,10 +661,11 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// ```
     #[cfg(all(feature = "eventfd", target_os = "linux"))]
     pub fn drain_fd(&mut self) -> Result<crate::EventFd, crate::EventFdError> {
-        let (fd, is_new) = self.shared.writable.event_fd(&mut self.sleeper)?;
+        let end = self.writer.end_mut();
+        let (fd, is_new) = self.shared.writable.event_fd(&mut end.rest.sleeper)?;
         if is_new {
-            self.publish_rest();
-            self.listen_for_drain();
+            end.publish_rest();
+            end.listen_for_drain();
         }
         Ok(fd)
     }
@@ -675,10 +714,11 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     }
 
     fn set_callback(&mut self, callback: Option<Callback>) {
+        let end = self.writer.end_mut();
         let gate = &self.shared.writable;
-        gate.set_callback(&mut self.sleeper, callback);
-        self.publish_rest();
-        self.listen_for_drain();
+        gate.set_callback(&mut end.rest.sleeper, callback);
+        end.publish_rest();
+        end.listen_for_drain();
     }
 }
 
@@ -761,20 +801,75 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         item: T,
         deadline: impl FnOnce() -> Deadline,
     ) -> Result<(), WriteTimeoutError<T>> {
-        let weight = self.cursor.measure(&item);
+        let weight = self.writer.measure(&item);
         match self.slot_below_mark(weight) {
             Some(slot) => {
                 slot.write(item);
                 Ok(())
             }
-            None if moves_cheaply::<T>() => self.write_when_drained(item, weight, &deadline()),
+            None if moves_cheaply::<T>() => {
+                let deadline = deadline();
+                self.writer
+                    .ask(|end| end.write_when_drained(item, weight, &deadline))
+            }
             None => {
-                let found = self.find_slot_when_drained(weight, &deadline());
-                self.write_if_found_in_time(item, weight, found)
+                let deadline = deadline();
+                self.writer.ask(|end| {
+                    let found = end.find_slot_when_drained(weight, &deadline);
+                    end.write_if_found_in_time(item, weight, found)
+                })
             }
         }
     }
+    /// Sleeps until the channel has drained. Returns at once if the producer was not told to stop.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError`], with the reason if there is one, if the consumer takes no more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::Flow;
+    /// use std::thread;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(2);
+    /// producer.wait_drain()?; // nothing to wait for
+    /// while producer.try_write("item")? == Flow::Ready {}
+    /// let reader = thread::spawn(move || consumer.read().map(|_| consumer));
+    /// producer.wait_drain()?;
+    /// assert_eq!(producer.len(), 1);
+    /// # reader.join().unwrap()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn wait_drain(&mut self) -> Result<(), WaitError> {
+        self.writer.ask(WriteEnd::wait_drain)
+    }
 
+    /// As [`wait_drain`](Self::wait_drain), but gives up at an instant.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitTimeoutError`].
+    pub fn wait_drain_deadline(&mut self, deadline: Instant) -> Result<(), WaitTimeoutError> {
+        self.writer
+            .ask(|end| end.wait_until_drained(&Deadline::at(deadline)))
+    }
+
+    /// As [`wait_drain`](Self::wait_drain), but gives up after some time.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitTimeoutError`].
+    #[cfg(not(all(loom, feature = "loom")))]
+    pub fn wait_drain_timeout(&mut self, timeout: Duration) -> Result<(), WaitTimeoutError> {
+        self.writer
+            .ask(|end| end.wait_until_drained(&Deadline::after(timeout)))
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T, W: Weigh<T>> WriteEnd<T, W> {
     #[inline(never)]
     fn write_when_drained(
         &mut self,
@@ -810,7 +905,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         deadline: &Deadline,
     ) -> Result<Surely, WaitTimeoutError> {
         let mut found = Surely::Admitted;
-        self.when_drained(deadline, |producer| match producer.find_slot(weight) {
+        self.when_drained(deadline, |end| match end.find_slot(weight) {
             Ok(surely) => {
                 found = surely;
                 true
@@ -847,28 +942,8 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         self.listen_for_drain();
     }
 
-    /// Sleeps until the channel has drained. Returns at once if the producer was not told to stop.
-    ///
-    /// # Errors
-    ///
-    /// [`WaitError`], with the reason if there is one, if the consumer takes no more.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use highwater::Flow;
-    /// use std::thread;
-    ///
-    /// let (mut producer, mut consumer) = highwater::channel(2);
-    /// producer.wait_drain()?; // nothing to wait for
-    /// while producer.try_write("item")? == Flow::Ready {}
-    /// let reader = thread::spawn(move || consumer.read().map(|_| consumer));
-    /// producer.wait_drain()?;
-    /// assert_eq!(producer.len(), 1);
-    /// # reader.join().unwrap()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn wait_drain(&mut self) -> Result<(), WaitError> {
+    /// See [`Producer::wait_drain`].
+    pub(crate) fn wait_drain(&mut self) -> Result<(), WaitError> {
         match self.wait_until_drained(&Deadline::NEVER) {
             Ok(()) => Ok(()),
             Err(WaitTimeoutError::Closed(error)) => Err(error),
@@ -876,40 +951,22 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         }
     }
 
-    /// As [`wait_drain`](Self::wait_drain), but gives up at an instant.
-    ///
-    /// # Errors
-    ///
-    /// [`WaitTimeoutError`].
-    pub fn wait_drain_deadline(&mut self, deadline: Instant) -> Result<(), WaitTimeoutError> {
-        self.wait_until_drained(&Deadline::at(deadline))
-    }
-
-    /// As [`wait_drain`](Self::wait_drain), but gives up after some time.
-    ///
-    /// # Errors
-    ///
-    /// [`WaitTimeoutError`].
-    #[cfg(not(all(loom, feature = "loom")))]
-    pub fn wait_drain_timeout(&mut self, timeout: Duration) -> Result<(), WaitTimeoutError> {
-        self.wait_until_drained(&Deadline::after(timeout))
-    }
-
     pub(crate) fn wait_until_drained(
         &mut self,
         deadline: &Deadline,
     ) -> Result<(), WaitTimeoutError> {
         let in_time = !self.has_to_drain() || {
-            let (cursor, shared) = (&self.cursor, &*self.shared);
+            let (cursor, rest) = (&self.cursor, &mut self.rest);
+            let shared = &*rest.shared;
             shared
                 .writable
-                .wait_until(&mut self.sleeper, cursor.drain_index(), deadline, || {
+                .wait_until(&mut rest.sleeper, cursor.drain_index(), deadline, || {
                     shared.is_refusing() || !cursor.need_drain()
                 })
         };
         if self.is_closed() {
             return Err(WaitTimeoutError::Closed(WaitError {
-                reason: self.cancel_reason(),
+                reason: self.rest.shared.cancel_reason(),
             }));
         }
         if in_time {
@@ -922,8 +979,9 @@ impl<T, W: Weigh<T>> Producer<T, W> {
 
 impl<T, W> Drop for Producer<T, W> {
     fn drop(&mut self) {
-        if self.state.get() == ProducerState::Open {
-            self.go_on_to(if self.shared.is_refusing() {
+        let end = self.writer.end();
+        if end.rest.state.get() == ProducerState::Open {
+            end.go_on_to(if self.shared.is_refusing() {
                 ProducerState::Told
             } else {
                 ProducerState::Abandoned
@@ -933,7 +991,7 @@ impl<T, W> Drop for Producer<T, W> {
         #[cfg(feature = "std")]
         self.shared.writable.forget_waker();
         if self.shared.is_gone() {
-            self.cursor.sweep();
+            end.cursor.sweep();
         }
     }
 }

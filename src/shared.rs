@@ -10,7 +10,7 @@
 #![forbid(unsafe_code)]
 
 use crate::{
-    error::Reason,
+    error::{Reason, TryReadError},
     ring::Accounting,
     sync::{Arc, AtomicU8, Ordering},
     wait::{Fences, Gate, FIRST_NOTE},
@@ -201,6 +201,21 @@ impl Shared {
         }
     }
 
+    /// For the consumer: what an empty channel means. Asked before the last look at the index.
+    #[inline(never)]
+    pub(crate) fn meaning_of_empty(&self) -> TryReadError {
+        match self.producer_state() {
+            ProducerState::Open => TryReadError::Empty,
+            // Told by a stop from outside, and not by a close of ours.
+            ProducerState::Told if self.is_aborted() => TryReadError::Aborted(self.abort_reason()),
+            ProducerState::Told | ProducerState::Ended => TryReadError::Ended,
+            // The close came while it was at work: its going, however it goes, is a clean end.
+            ProducerState::Abandoned if self.is_closed() => TryReadError::Ended,
+            ProducerState::Abandoned => TryReadError::Abandoned,
+            ProducerState::Aborted => TryReadError::Aborted(self.abort_reason()),
+        }
+    }
+
     /// For a consumer that waits for so many items from `index` on: whether they are there, or it is clear
     /// that they will not come, or not before some are taken.
     #[cfg(feature = "std")]
@@ -215,6 +230,11 @@ impl Shared {
         self.accounting.has_items(index, wanted)
             || self.producer_state() != ProducerState::Open
             || self.is_aborted()
+    }
+
+    /// For the consumer: the most items that are sure to come while none is taken.
+    pub(crate) fn max_chunk(&self) -> usize {
+        self.accounting.capacity.min(self.accounting.low() + 1)
     }
 
     /// For anyone: what is buffered and may still be read. What a dead end left behind is not.

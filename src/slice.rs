@@ -65,7 +65,7 @@ impl<T: Copy> Producer<T> {
         if !gate.is_quiet_or_fenced() {
             return false;
         }
-        match self.cursor.push_slice_below_mark(items) {
+        match self.writer.end_mut().cursor.push_slice_below_mark(items) {
             Some((before, now)) => {
                 gate.passed_with_notes(before, now);
                 true
@@ -87,7 +87,7 @@ impl<T: Copy> Producer<T> {
         if items.is_empty() || self.write_slice_below_mark(items) {
             return Ok(items.len());
         }
-        let mut chunk = self.room_to_mark(items.len())?;
+        let mut chunk = self.writer.end_mut().room_to_mark(items.len())?;
         let written = chunk.fill_from_slice(items);
         // Obeyed by the next call.
         let _ = chunk.commit();
@@ -147,7 +147,7 @@ impl<T: Copy> Consumer<T> {
         if !gate.is_quiet_or_fenced() {
             return false;
         }
-        match self.cursor.copy_out(count, copy) {
+        match self.reader.end_mut().cursor.copy_out(count, copy) {
             Some((before, now)) => {
                 gate.passed_with_notes(before, now);
                 true
@@ -172,11 +172,12 @@ impl<T: Copy> Consumer<T> {
 
     #[inline(never)]
     fn try_read_slice_after_look(&mut self, items: &mut [T]) -> Result<usize, TryReadError> {
-        self.look_or_listen(1, items.len())?;
+        self.reader.end_mut().look_or_listen(1, items.len())?;
         if self.read_slice_seen(items) {
             return Ok(items.len());
         }
-        Ok(self.chunk_of(items.len()).copy_to_slice(items))
+        let end = self.reader.end_mut();
+        Ok(end.chunk_of(items.len()).copy_to_slice(items))
     }
 }
 

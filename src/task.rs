@@ -5,9 +5,9 @@
 #![forbid(unsafe_code)]
 
 use crate::{
-    consumer::Consumer,
+    consumer::{Consumer, ReadEnd},
     error::{ReadError, TryReadError, TryWriteError, WaitError, WriteError},
-    producer::{Finish, Producer},
+    producer::{Finish, Producer, WriteEnd},
     wait::OfFuture,
     weigh::{Items, Weigh},
 };
@@ -112,12 +112,15 @@ impl<T, W: Weigh<T>> Producer<T, W> {
             left: OfFuture::default(),
         }
     }
+}
 
+impl<T, W: Weigh<T>> WriteEnd<T, W> {
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WaitError>> {
         if self.has_to_drain() {
-            let (cursor, shared) = (&self.cursor, &*self.shared);
+            let (cursor, rest) = (&self.cursor, &mut self.rest);
+            let shared = &*rest.shared;
             let is_ready = shared.writable.poll_until(
-                &mut self.sleeper,
+                &mut rest.sleeper,
                 cx.waker(),
                 || cursor.drain_index(),
                 || shared.is_refusing() || !cursor.need_drain(),
@@ -129,13 +132,13 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         Poll::Ready(self.open_or_error())
     }
 
-    /// As [`when_drained`](Producer::when_drained), in a task's turn.
+    /// As `when_drained`, in a task's turn.
     fn poll_when_drained<R>(
         &mut self,
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(&mut Self) -> Option<R>,
     ) -> Poll<Result<R, WaitError>> {
-        let turn = ready!(self.sleeper.turns.poll_next(cx));
+        let turn = ready!(self.rest.sleeper.turns.poll_next(cx));
         let done = loop {
             if let Err(error) = ready!(self.poll_drained(cx)) {
                 break Err(error);
@@ -145,13 +148,13 @@ impl<T, W: Weigh<T>> Producer<T, W> {
             }
         };
         turn.was_used();
-        self.sleeper.is_ready();
+        self.rest.sleeper.is_ready();
         Poll::Ready(done)
     }
 
     fn open_or_error(&self) -> Result<(), WaitError> {
         if self.is_closed() {
-            let reason = self.cancel_reason();
+            let reason = self.rest.shared.cancel_reason();
             Err(WaitError { reason })
         } else {
             Ok(())
@@ -165,9 +168,10 @@ impl<T: Copy> Producer<T> {
     /// granted: which it then takes.
     #[inline]
     pub(crate) fn write_slice_in_turn(&mut self, items: &[T]) -> bool {
-        let is_written = self.sleeper.turns.is_granted() && self.write_slice_below_mark(items);
+        let is_granted = self.writer.rest().sleeper.turns.is_granted();
+        let is_written = is_granted && self.write_slice_below_mark(items);
         if is_written {
-            self.sleeper.turns.count();
+            self.writer.rest_mut().sleeper.turns.count();
         }
         is_written
     }
@@ -176,20 +180,22 @@ impl<T: Copy> Producer<T> {
 impl<T> Producer<T> {
     /// Waits until it has drained and a slot is free.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WaitError>> {
-        let is_fast = self.sleeper.turns.is_granted()
+        let is_fast = self.writer.rest().sleeper.turns.is_granted()
             && self.shared.readable.is_quiet_or_fenced()
-            && self.cursor.room_below_mark() > 0;
+            && self.writer.has_room();
         if is_fast {
-            self.sleeper.turns.count();
+            self.writer.rest_mut().sleeper.turns.count();
             return Poll::Ready(Ok(()));
         }
-        self.poll_when_drained(cx, |producer| {
-            // With both marks at the capacity a full channel counts as drained.
-            let is_free = producer.cursor.free_slots(1) > 0;
-            if !is_free {
-                producer.cursor.refuse_slots(1);
-            }
-            is_free.then_some(())
+        self.writer.ask(|end| {
+            end.poll_when_drained(cx, |end| {
+                // With both marks at the capacity a full channel counts as drained.
+                let is_free = end.cursor.free_slots(1) > 0;
+                if !is_free {
+                    end.cursor.refuse_slots(1);
+                }
+                is_free.then_some(())
+            })
         })
     }
 }
@@ -222,6 +228,20 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         }
     }
 
+    #[inline]
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ReadError>> {
+        if self.reader.rest().sleeper.turns.is_granted() {
+            if let Some(seen) = self.seen() {
+                let item = seen.read();
+                self.reader.rest_mut().sleeper.turns.count();
+                return Poll::Ready(item);
+            }
+        }
+        self.reader.ask(|end| end.poll_read_after_look(cx))
+    }
+}
+
+impl<T, W: Weigh<T>> ReadEnd<T, W> {
     /// Tries something, in a task's turn and each time that something may have come, until the channel is
     /// not empty for it.
     pub(crate) fn poll_when_there<R>(
@@ -229,9 +249,9 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(&mut Self) -> Result<R, TryReadError>,
     ) -> Poll<Result<R, ReadError>> {
-        let turn = ready!(self.sleeper.turns.poll_next(cx));
+        let turn = ready!(self.rest.sleeper.turns.poll_next(cx));
         // A task never pauses: that would hold up the others of its thread, and the producer may be one.
-        self.pace.was_slow();
+        self.rest.pace.was_slow();
         let done = loop {
             match attempt(self) {
                 Ok(done) => break Ok(done),
@@ -241,9 +261,10 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
                     }
                 }
             }
-            let (shared, index) = (&*self.shared, self.cursor.index());
+            let (index, rest) = (self.cursor.index(), &mut self.rest);
+            let shared = &*rest.shared;
             let is_ready = shared.readable.poll_until(
-                &mut self.sleeper,
+                &mut rest.sleeper,
                 cx.waker(),
                 || index.wrapping_add(1),
                 || shared.has_news(index, 1),
@@ -253,20 +274,8 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
             }
         };
         turn.was_used();
-        self.sleeper.is_ready();
+        self.rest.sleeper.is_ready();
         Poll::Ready(done)
-    }
-
-    #[inline]
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, ReadError>> {
-        if self.sleeper.turns.is_granted() {
-            if let Some(seen) = self.seen() {
-                let item = seen.read();
-                self.sleeper.turns.count();
-                return Poll::Ready(item);
-            }
-        }
-        self.poll_read_after_look(cx)
     }
 
     #[inline(never)]
@@ -280,11 +289,11 @@ impl<T: Copy> Consumer<T> {
     /// Whether that many items are there, by what this end last saw, in a turn that is granted: which it then takes.
     #[inline]
     pub(crate) fn has_in_turn(&mut self, items: usize) -> bool {
-        let is_fast = self.sleeper.turns.is_granted()
+        let is_fast = self.reader.rest().sleeper.turns.is_granted()
             && self.shared.writable.is_quiet_or_fenced()
-            && self.cursor.items_seen() >= items;
+            && self.reader.items_seen() >= items;
         if is_fast {
-            self.sleeper.turns.count();
+            self.reader.rest_mut().sleeper.turns.count();
         }
         is_fast
     }
@@ -293,9 +302,10 @@ impl<T: Copy> Consumer<T> {
     #[cfg(feature = "futures-io")]
     #[inline]
     pub(crate) fn read_slice_in_turn(&mut self, to: &mut [T]) -> bool {
-        let is_read = self.sleeper.turns.is_granted() && self.read_slice_seen(to);
+        let is_granted = self.reader.rest().sleeper.turns.is_granted();
+        let is_read = is_granted && self.read_slice_seen(to);
         if is_read {
-            self.sleeper.turns.count();
+            self.reader.rest_mut().sleeper.turns.count();
         }
         is_read
     }
@@ -304,9 +314,10 @@ impl<T: Copy> Consumer<T> {
     #[cfg(feature = "tokio")]
     #[inline]
     pub(crate) fn copy_out_in_turn(&mut self, count: usize, copy: impl FnOnce(&[T], &[T])) -> bool {
-        let is_read = self.sleeper.turns.is_granted() && self.copy_out_seen(count, copy);
+        let is_granted = self.reader.rest().sleeper.turns.is_granted();
+        let is_read = is_granted && self.copy_out_seen(count, copy);
         if is_read {
-            self.sleeper.turns.count();
+            self.reader.rest_mut().sleeper.turns.count();
         }
         is_read
     }
@@ -314,12 +325,12 @@ impl<T: Copy> Consumer<T> {
 
 /// A future that has registered a `Waker` takes it back when it is dropped.
 macro_rules! forget_on_drop {
-    ($future:ident, $end:ident, $gate:ident) => {
+    ($future:ident, $end:ident . $place:ident, $gate:ident) => {
         impl<T, W: Weigh<T>> Drop for $future<'_, T, W> {
             fn drop(&mut self) {
-                let end = &*self.$end;
-                let gate = &end.shared.$gate;
-                gate.forget_registration(&end.sleeper, &self.left);
+                let rest = self.$end.$place.rest();
+                let gate = &rest.shared.$gate;
+                gate.forget_registration(&rest.sleeper, &self.left);
             }
         }
 
@@ -343,14 +354,15 @@ impl<T, W: Weigh<T>> Future for WaitDrain<'_, T, W> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let before = this.producer.sleeper.registration();
-        let polled = this.producer.poll_when_drained(cx, |_| Some(()));
-        this.left.note(before, this.producer.sleeper.registration());
+        let writer = &mut this.producer.writer;
+        let before = writer.rest().sleeper.registration();
+        let polled = writer.ask(|end| end.poll_when_drained(cx, |_| Some(())));
+        this.left.note(before, writer.rest().sleeper.registration());
         polled
     }
 }
 
-forget_on_drop!(WaitDrain, producer, writable);
+forget_on_drop!(WaitDrain, producer.writer, writable);
 
 /// Writes an item. Made by [`Producer::write_async`].
 #[must_use = "a future does nothing until it is polled"]
@@ -376,13 +388,13 @@ impl<T, W: Weigh<T>> Future for WriteAsync<'_, T, W> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let item = this.item.as_ref().expect("polled after it was ready");
-        if this.producer.sleeper.turns.is_granted() {
-            let weight = this.producer.cursor.measure(item);
+        if this.producer.writer.rest().sleeper.turns.is_granted() {
+            let weight = this.producer.writer.measure(item);
             if let Some(slot) = this.producer.slot_below_mark(weight) {
                 if let Some(item) = this.item.take() {
                     slot.write(item);
                 }
-                this.producer.sleeper.turns.count();
+                this.producer.writer.rest_mut().sleeper.turns.count();
                 return Poll::Ready(Ok(()));
             }
         }
@@ -393,20 +405,30 @@ impl<T, W: Weigh<T>> Future for WriteAsync<'_, T, W> {
 impl<T, W: Weigh<T>> WriteAsync<'_, T, W> {
     #[inline(never)]
     fn poll_when_drained(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError<T>>> {
-        let before = self.producer.sleeper.registration();
-        let polled = self.producer.poll_when_drained(cx, |producer| {
-            let item = self.item.take().expect("it comes back if it is refused");
-            match producer.write_at_once(item) {
-                Ok(_) => Some(Ok(())),
-                Err(TryWriteError::Closed(item)) => Some(Err(WriteError(item))),
-                Err(TryWriteError::WouldBlock(item)) => {
-                    self.item = Some(item);
-                    self.was_refused = true;
-                    None
+        let Self {
+            producer,
+            item: waiting,
+            was_refused,
+            ..
+        } = self;
+        let writer = &mut producer.writer;
+        let before = writer.rest().sleeper.registration();
+        let polled = writer.ask(|end| {
+            end.poll_when_drained(cx, |end| {
+                let item = waiting.take().expect("it comes back if it is refused");
+                match end.write_at_once(item) {
+                    Ok(_) => Some(Ok(())),
+                    Err(TryWriteError::Closed(item)) => Some(Err(WriteError(item))),
+                    Err(TryWriteError::WouldBlock(item)) => {
+                        *waiting = Some(item);
+                        *was_refused = true;
+                        None
+                    }
                 }
-            }
+            })
         });
-        self.left.note(before, self.producer.sleeper.registration());
+        self.left
+            .note(before, self.producer.writer.rest().sleeper.registration());
         match ready!(polled) {
             Ok(written) => Poll::Ready(written),
             Err(_) => {
@@ -419,11 +441,11 @@ impl<T, W: Weigh<T>> WriteAsync<'_, T, W> {
 
 impl<T, W: Weigh<T>> Drop for WriteAsync<'_, T, W> {
     fn drop(&mut self) {
-        let producer = &mut *self.producer;
-        let gate = &producer.shared.writable;
-        gate.forget_registration(&producer.sleeper, &self.left);
+        let rest = self.producer.writer.rest();
+        let gate = &rest.shared.writable;
+        gate.forget_registration(&rest.sleeper, &self.left);
         if self.was_refused && self.item.is_some() {
-            producer.take_back_stop();
+            self.producer.writer.end_mut().take_back_stop();
         }
     }
 }
@@ -446,27 +468,28 @@ impl<T, W: Weigh<T>> Future for Closed<'_, T, W> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<WaitError> {
         let this = self.get_mut();
-        let producer = &mut *this.producer;
-        producer.publish_rest();
-        let before = producer.sleeper.registration();
-        let (cursor, shared) = (&producer.cursor, &*producer.shared);
+        let end = this.producer.writer.end_mut();
+        end.publish_rest();
+        let before = end.rest.sleeper.registration();
+        let (cursor, rest) = (&end.cursor, &mut end.rest);
+        let shared = &*rest.shared;
         let _ = shared.is_refusing()
             || shared.writable.leave_waker(
-                &mut producer.sleeper,
+                &mut rest.sleeper,
                 cx.waker(),
                 // Out of the consumer's reach, as long as nothing more is written.
                 || cursor.index().wrapping_add(1),
                 || shared.is_refusing(),
             );
-        this.left.note(before, producer.sleeper.registration());
-        match producer.open_or_error() {
+        this.left.note(before, rest.sleeper.registration());
+        match end.open_or_error() {
             Err(error) => Poll::Ready(error),
             Ok(()) => Poll::Pending,
         }
     }
 }
 
-forget_on_drop!(Closed, producer, writable);
+forget_on_drop!(Closed, producer.writer, writable);
 
 /// Reads an item. Made by [`Consumer::read_async`].
 #[must_use = "a future does nothing until it is polled"]
@@ -481,17 +504,17 @@ impl<T, W: Weigh<T>> Future for ReadAsync<'_, T, W> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let before = this.consumer.sleeper.registration();
+        let before = this.consumer.reader.rest().sleeper.registration();
         let polled = this.consumer.poll_read(cx);
         if polled.is_pending() {
-            let now = this.consumer.sleeper.registration();
+            let now = this.consumer.reader.rest().sleeper.registration();
             this.left.note(before, now);
         }
         polled
     }
 }
 
-forget_on_drop!(ReadAsync, consumer, readable);
+forget_on_drop!(ReadAsync, consumer.reader, readable);
 
 /// Resolves when everything has been consumed, as [`Finish::wait`] does.
 impl Future for Finish {
@@ -610,12 +633,12 @@ impl<T> Sink<T> for Producer<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.publish_rest();
+        self.writer.end().publish_rest();
         Poll::Ready(Ok(()))
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.get_mut().close_as_sink();
+        self.get_mut().writer.end_mut().close_as_sink();
         Poll::Ready(Ok(()))
     }
 }

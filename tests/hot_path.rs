@@ -30,7 +30,7 @@ const SLOW: [&str; 9] = [
     "wait::Sleeper::notify_listener",
     "::take_note",
     "::listen_and_look",
-    "::end",
+    "::look_at_end",
     "::aborted",
 ];
 

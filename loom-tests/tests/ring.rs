@@ -163,6 +163,27 @@ fn an_item_is_whole_when_it_is_seen() {
 }
 
 #[test]
+fn a_slot_of_several_that_were_seen_at_once_is_free_when_it_is_written_again() {
+    model(100, || {
+        let (mut producer, mut consumer) = highwater::channel(2);
+        for i in 0..2 {
+            let _ = producer.try_write(Box::new(i)).unwrap();
+        }
+        let writer = thread::spawn(move || {
+            for i in 2..4 {
+                producer.write(Box::new(i)).unwrap();
+            }
+            producer
+        });
+        // The second is taken without a look at the other side.
+        for i in 0..2 {
+            assert_eq!(*consumer.read().unwrap(), i);
+        }
+        drop(writer.join().unwrap());
+    });
+}
+
+#[test]
 fn a_freed_slot_is_free_when_it_is_written_again() {
     exhaustive_model(5, || {
         let (mut producer, mut consumer) = highwater::channel(1);

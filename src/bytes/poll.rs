@@ -39,12 +39,12 @@ impl ByteProducer {
 
     pub(super) fn poll_flush(&mut self) -> Poll<io::Result<()>> {
         // What a batch has left that was forgotten.
-        self.items.publish_rest();
+        self.items.writer.end().publish_rest();
         Poll::Ready(Ok(()))
     }
 
     pub(super) fn poll_end(&mut self) -> Poll<io::Result<()>> {
-        self.items.close_as_sink();
+        self.items.writer.end_mut().close_as_sink();
         Poll::Ready(Ok(()))
     }
 }
@@ -55,9 +55,8 @@ impl ByteConsumer {
         if self.items.has_in_turn(1) {
             return Poll::Ready(());
         }
-        self.items
-            .poll_when_there(cx, |items| items.look_for(1, 1))
-            .map(drop)
+        let end = self.items.reader.end_mut();
+        end.poll_when_there(cx, |end| end.look_for(1, 1)).map(drop)
     }
 
     #[cfg(feature = "futures-io")]

@@ -285,7 +285,7 @@ impl<'p> Pipe<'p> {
         let mut consumer = ByteConsumer::from(consumer);
         let mut sink_waited = Duration::ZERO;
         let failure = loop {
-            if consumer.get_ref().cursor.items_seen() == 0 {
+            if consumer.get_ref().reader.items_seen() == 0 {
                 sink_waited += wait_for_data(&mut consumer);
             }
             match consumer.drain_to(&mut sink) {

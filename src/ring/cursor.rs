@@ -41,6 +41,7 @@ pub(crate) fn ring<T, W: Weigh<T>>(
     });
     let mut write = WriteCursor {
         published: Cell::new(start),
+        is_lent: Cell::new(false),
         limit: start,
         room: 0,
         limit_of_batch: start,
@@ -59,6 +60,7 @@ pub(crate) fn ring<T, W: Weigh<T>>(
     write.set_limit();
     let read = ReadCursor {
         published: start,
+        is_lent: false,
         tail_seen: start,
         consumed: start,
         unpublished: 0,
@@ -99,7 +101,7 @@ impl<T> Sweep<'_, T> {
         loop {
             // Relaxed: guarded by `sweeping`.
             let index = accounting.swept.load(Ordering::Relaxed);
-            // Acquire: pairs with the Release store in WriteCursor::publish; the item is there.
+            // Acquire: pairs with the Release store in Accounting::publish_tail; the item is there.
             if index == accounting.write.tail.load(Ordering::Acquire) {
                 return;
             }
@@ -155,7 +157,7 @@ impl<T> Drop for Ring<T> {
 
 /// Whether one index comes before another, with which it keeps less than half of the range.
 #[inline(always)]
-fn is_before(index: usize, other: usize) -> bool {
+pub(super) fn is_before(index: usize, other: usize) -> bool {
     (index.wrapping_sub(other) as isize) < 0
 }
 
@@ -163,6 +165,8 @@ fn is_before(index: usize, other: usize) -> bool {
 pub(crate) struct WriteCursor<T, W> {
     /// How far the consumer may read: our copy of `tail`. A Cell, as a mere question may publish.
     published: Cell<usize>,
+    /// A [`Writer`](super::Writer) goes on from `published` to `limit` by itself, and will say how far it has come.
+    is_lent: Cell<bool>,
     /// Before this items can be written without a look at the other side: the nearest of *full as
     /// last seen*, *high mark as last seen* and, while told to stop or a batch is open, what is published.
     limit: usize,
@@ -203,7 +207,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     }
 
     /// The next slot, if by what we last saw an item of this weight fits and leaves the length below the high
-    /// mark: the one question on the fast path. (Asked before the item is moved, as a large one is moved once only then.)
+    /// mark: the one question on the fast path where nothing is lent.
     #[inline(always)]
     pub(crate) fn vacant_below_mark(&mut self, weight: usize) -> Option<Vacant<'_, T, W>> {
         let index = self.published();
@@ -284,7 +288,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         debug_assert!(index == self.index() && self.slots_seen() < self.level.capacity());
         // SAFETY: index - head_seen < capacity, which the limit (`set_limit` keeps it within that) and `admits`
         // both say, and head only grows: the slot at our index is free, and ours until it is published.
-        unsafe { self.ring.slots.put(index, item) };
+        unsafe { self.ring.slots.place().put(index, item) };
         if !W::COUNTS_ITEMS.get() {
             self.room = self.room.saturating_sub(weight);
             self.written = self.written.wrapping_add(weight);
@@ -305,7 +309,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
 
     #[inline]
     fn head(&self) -> usize {
-        // Acquire: pairs with the Release store in ReadCursor::publish; the freed slots are free.
+        // Acquire: pairs with the Release store in Accounting::publish_head; the freed slots are free.
         self.accounting.read.head.load(Ordering::Acquire)
     }
 
@@ -463,12 +467,17 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     /// What is buffered now, in the unit of the channel. Exact on this side: it can only fall.
     pub(crate) fn len(&self) -> usize {
         if W::COUNTS_ITEMS.get() {
-            self.index().wrapping_sub(self.head())
+            self.len_at(self.index())
         } else {
             // Acquire: with the consumed weight comes the freed slot, as with `head`.
             self.written
                 .wrapping_sub(self.accounting.read.consumed.load(Ordering::Acquire))
         }
+    }
+
+    /// The same where items are counted, if so many were written.
+    pub(super) fn len_at(&self, index: usize) -> usize {
+        index.wrapping_sub(self.head())
     }
 
     fn len_seen(&self) -> usize {
@@ -524,10 +533,6 @@ impl<T> WriteCursor<T, Items> {
         self.level.capacity().saturating_sub(self.slots_seen())
     }
 
-    pub(super) fn slots_of_ring(&self) -> &Slots<T> {
-        &self.ring.slots
-    }
-
     /// The slots from `tail` up to this index may have been made uninitialised.
     pub(super) fn uninitialised_until(&mut self, end: usize) {
         let distance = |index: usize| {
@@ -557,18 +562,42 @@ impl<T> WriteCursor<T, Items> {
 }
 
 impl<T, W> WriteCursor<T, W> {
+    pub(super) fn slots_of_ring(&self) -> &Slots<T> {
+        &self.ring.slots
+    }
+
     /// How far the consumer may read.
     #[inline(always)]
     pub(super) fn published(&self) -> usize {
+        debug_assert!(!self.is_lent.get());
         self.published.get()
     }
 
     #[inline(always)]
     fn publish_tail(&self, tail: usize) {
-        // Release: pairs with the Acquire loads of `tail` in ReadCursor::look and Accounting; the item
-        // is in its slot.
+        debug_assert!(!self.is_lent.get());
         self.published.set(tail);
-        self.accounting.write.tail.store(tail, Ordering::Release);
+        self.accounting.publish_tail(tail);
+    }
+
+    /// Lends the slots that are free, as last seen, with which the length stays below the high mark: from which index
+    /// on, and up to which. None while a batch is open, or the producer was told to stop. Until [`is_back_at`](Self::is_back_at)
+    /// nothing else may be asked.
+    pub(super) fn lend(&self) -> (usize, usize) {
+        let range = (self.published(), self.limit);
+        self.is_lent.set(true);
+        range
+    }
+
+    pub(super) fn is_lent(&self) -> bool {
+        self.is_lent.get()
+    }
+
+    /// What was lent is written and published up to here.
+    pub(super) fn is_back_at(&self, tail: usize) {
+        debug_assert!(self.is_lent.get() && !is_before(tail, self.published.get()));
+        self.is_lent.set(false);
+        self.published.set(tail);
     }
 
     /// Publishes the next `count` slots, which hold items; returns from where and up to where.
@@ -633,7 +662,11 @@ impl<T, W: Weigh<T>> Vacant<'_, T, W> {
     #[inline(always)]
     pub(crate) fn publish(self, item: T) -> usize {
         let (cursor, index) = (self.cursor, self.index);
-        cursor.ring.slots.prefetch_to_write(index, cursor.limit);
+        cursor
+            .ring
+            .slots
+            .place()
+            .prefetch_to_write(index, cursor.limit);
         cursor.put(index, item, self.weight);
         if !W::COUNTS_ITEMS.get() {
             cursor.publish_written();
@@ -658,6 +691,8 @@ impl<T, W: Weigh<T>> Vacant<'_, T, W> {
 pub(crate) struct ReadCursor<T, W> {
     /// Up to where the slots are given back: our copy of `head`.
     published: usize,
+    /// A [`Reader`](super::Reader) goes on from `published` to `tail_seen` by itself, and will say how far it has come.
+    is_lent: bool,
     /// Copy of `tail`; may lag, and then only says *empty* too early.
     tail_seen: usize,
     /// The weight of all items read; unused where items are counted.
@@ -674,14 +709,25 @@ pub(crate) struct ReadCursor<T, W> {
 }
 
 impl<T, W: Weigh<T>> ReadCursor<T, W> {
-    /// The next item, if by what we last saw there is one. (Asked before it is moved, as for a [`Vacant`].)
+    /// Takes the next item, and gives its slot back.
+    ///
+    /// # Panics
+    ///
+    /// If by what we last saw there is none.
     #[inline(always)]
-    pub(crate) fn occupied(&mut self) -> Option<Occupied<'_, T, W>> {
+    pub(crate) fn pop(&mut self) -> T {
         let index = self.published();
-        is_before(index, self.tail_seen).then_some(Occupied {
-            cursor: self,
-            index,
-        })
+        assert!(is_before(index, self.tail_seen), "there is no item");
+        // SAFETY: the index is `head`, and before tail_seen, which was published, and nothing behind it is read but not
+        // given back, as tail_seen would be `head` then: the slot holds an item, and is ours until `head` is published.
+        let item = unsafe { self.ring.slots.place().take(index) };
+        if !W::COUNTS_ITEMS.get() {
+            // The very number that was added at the write, whatever the item weighs by now.
+            self.consumed = self.ring.slots.weight(index);
+            self.publish_consumed();
+        }
+        self.publish_head(index.wrapping_add(1));
+        item
     }
 
     /// Counts the next `count` items as read; their slots are to be given back.
@@ -711,10 +757,6 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
         self.tail_seen
     }
 
-    pub(super) fn slots_of_ring(&self) -> &Slots<T> {
-        &self.ring.slots
-    }
-
     /// Looks at the other side; returns whether there is an item.
     #[inline]
     pub(crate) fn look(&mut self) -> bool {
@@ -722,7 +764,7 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
             return false;
         }
         let write = &*self.accounting.write;
-        // Acquire: pairs with the Release store in WriteCursor::publish; the items are there.
+        // Acquire: pairs with the Release store in Accounting::publish_tail; the items are there.
         self.tail_seen = write.tail.load(Ordering::Acquire);
         let len = if W::COUNTS_ITEMS.get() {
             self.items_seen()
@@ -735,55 +777,51 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
         let has_item = self.has_item();
         if has_item {
             // The next thing that is wanted, and it has to come from the other processor.
-            self.ring.slots.prefetch(self.published());
+            self.ring.slots.place().prefetch(self.published());
         }
         has_item
     }
 }
 
-/// A slot with the next item in it.
-pub(crate) struct Occupied<'a, T, W> {
-    cursor: &'a mut ReadCursor<T, W>,
-    index: usize,
-}
-
-impl<T, W: Weigh<T>> Occupied<'_, T, W> {
-    /// Up to where the slots are free when this is.
-    #[inline(always)]
-    pub(crate) fn now(&self) -> usize {
-        self.index.wrapping_add(1)
-    }
-
-    /// Takes the item, and frees the slot.
-    #[inline(always)]
-    pub(crate) fn take(self) -> T {
-        let (now, cursor, index) = (self.now(), self.cursor, self.index);
-        cursor.ring.slots.prefetch_to_read(index, cursor.tail_seen);
-        // SAFETY: the index is `head`, and before tail_seen, which was published, and nothing behind it is read but
-        // not given back (`occupied`): the slot holds an item, and is ours until `head` is published.
-        let item = unsafe { cursor.ring.slots.take(index) };
-        if !W::COUNTS_ITEMS.get() {
-            // The very number that was added at the write, whatever the item weighs by now.
-            cursor.consumed = cursor.ring.slots.weight(index);
-            cursor.publish_consumed();
-        }
-        cursor.publish_head(now);
-        item
-    }
-}
-
 impl<T, W> ReadCursor<T, W> {
+    pub(super) fn slots_of_ring(&self) -> &Slots<T> {
+        &self.ring.slots
+    }
+
+    pub(super) fn accounting(&self) -> &Arc<Accounting> {
+        &self.accounting
+    }
+
     #[inline(always)]
     pub(super) fn published(&self) -> usize {
+        debug_assert!(!self.is_lent);
         self.published
     }
 
     #[inline(always)]
     fn publish_head(&mut self, head: usize) {
-        // Release: pairs with the Acquire loads of `head` in WriteCursor::head and in Accounting;
-        // the slot is free.
+        debug_assert!(!self.is_lent);
         self.published = head;
-        self.accounting.read.head.store(head, Ordering::Release);
+        self.accounting.publish_head(head);
+    }
+
+    /// Lends the items that are there, as last seen: from which index on, and up to which. None while a chunk is read
+    /// whose slots are not given back. Until [`is_back_at`](Self::is_back_at) nothing else may be asked.
+    pub(super) fn lend(&mut self) -> (usize, usize) {
+        let range = (self.published(), self.tail_seen);
+        self.is_lent = true;
+        range
+    }
+
+    pub(super) fn is_lent(&self) -> bool {
+        self.is_lent
+    }
+
+    /// What was lent is taken, and its slots are given back, up to here.
+    pub(super) fn is_back_at(&mut self, head: usize) {
+        debug_assert!(self.is_lent && !is_before(head, self.published));
+        self.is_lent = false;
+        self.published = head;
     }
 
     /// Gives the next `count` slots back, which hold nothing any more; returns from where and up to where.
@@ -841,7 +879,7 @@ impl<T, W> ReadCursor<T, W> {
         self.has_item().then(|| {
             // SAFETY: as in `Occupied::take`; the reference borrows the cursor, so that nothing can be
             // popped while it lives.
-            unsafe { self.ring.slots.get(self.published()) }
+            unsafe { self.ring.slots.place().get(self.published()) }
         })
     }
 

@@ -14,7 +14,8 @@
 //! copy's store, but when the other side has just looked at that word, its cache line is not here any more, or not
 //! for this side alone, and would be fetched twice, to be read and to be written. (Nor would a model see the race of
 //! a store with the other side's reads, if a load of the same thread came between.) What a batch or a chunk has
-//! moved an index ahead by, and not published yet, is in the cursor, too.
+//! moved an index ahead by, and not published yet, is in the cursor, too. For single items the cursor lends index and
+//! limit to its end (`lease.rs`), which has them in registers in a loop.
 //!
 //! | word | written by | read by | orderings | handed over |
 //! |---|---|---|---|---|
@@ -26,11 +27,13 @@
 //! | `swept` | who holds `sweeping` | the same | Relaxed | nothing: guarded by `sweeping` |
 
 pub(crate) mod cursor;
+mod lease;
 pub(crate) mod level;
 mod region;
 mod slots;
 
-pub(crate) use cursor::{Occupied, ReadCursor, Vacant, WriteCursor};
+pub(crate) use cursor::{ReadCursor, Vacant, WriteCursor};
+pub(crate) use lease::{End, Occupied, Reader, Slot, Writer};
 pub(crate) use level::{Marks, Most, MAX_LENGTH};
 pub(crate) use region::{ReadRegion, WriteRegion};
 
@@ -111,6 +114,20 @@ impl Accounting {
         }
     }
 
+    /// For the producer: publishes what is in the slots before `tail`.
+    #[inline(always)]
+    fn publish_tail(&self, tail: usize) {
+        // Release: pairs with the Acquire loads of `tail` in ReadCursor::look and below; the item is in its slot.
+        self.write.tail.store(tail, Ordering::Release);
+    }
+
+    /// For the consumer: gives the slots before `head` back.
+    #[inline(always)]
+    fn publish_head(&self, head: usize) {
+        // Release: pairs with the Acquire loads of `head` in WriteCursor::head and below; the slot is free.
+        self.read.head.store(head, Ordering::Release);
+    }
+
     /// What is buffered, in the unit of the channel: a snapshot.
     pub(crate) fn len(&self) -> usize {
         self.exact_len().unwrap_or_else(|estimate| {
@@ -156,7 +173,7 @@ impl Accounting {
 
     /// Items read since the channel was made.
     pub(crate) fn items_read(&self) -> usize {
-        // Acquire: pairs with ReadCursor::publish, as in `len`.
+        // Acquire: pairs with Accounting::publish_head, as in `len`.
         self.read
             .head
             .load(Ordering::Acquire)
@@ -212,7 +229,7 @@ impl Accounting {
 
     /// Whether the consumer has taken everything up to `index`, the producer's last.
     pub(crate) fn consumed_up_to(&self, index: usize) -> bool {
-        // Acquire: pairs with the Release store in ReadCursor::publish; what the consumer did
+        // Acquire: pairs with the Release store in Accounting::publish_head; what the consumer did
         // before it took the last item is visible to whoever learns of the finish.
         self.read.head.load(Ordering::Acquire) == index
     }

@@ -60,7 +60,7 @@ impl<'a, T> WriteRegion<'a, T> {
         }
         // SAFETY: the slot is free (`new`), not filled yet, and unknown to the consumer until `tail` is
         // published.
-        unsafe { self.cursor.slots_of_ring().put(self.next(), item) };
+        unsafe { self.cursor.slots_of_ring().place().put(self.next(), item) };
         self.filled += 1;
         Ok(())
     }
@@ -276,7 +276,7 @@ impl<'a, T, W: Weigh<T>> ReadRegion<'a, T, W> {
         // SAFETY: the slot holds an item, as in `as_slices`, and is passed by.
         unsafe {
             self.cursor.skip(1);
-            Some(self.cursor.slots_of_ring().take(index))
+            Some(self.cursor.slots_of_ring().place().take(index))
         }
     }
 

@@ -74,8 +74,16 @@ impl<T> Drop for Memory<T> {
 pub(crate) struct Slots<T> {
     memory: Memory<T>,
     weights: Box<[AtomicUsize]>,
-    shadow: shadow::Shadow,
+    place: Place<T>,
+}
+
+/// Where the slots of a ring are: what an end keeps by value, so that a loop has it in registers. Nothing asks whether
+/// the memory is still there: each end keeps its ring.
+pub(crate) struct Place<T> {
+    /// Invariant in `T`, as [`Memory`] is.
+    begin: NonNull<UnsafeCell<MaybeUninit<T>>>,
     mask: usize,
+    shadow: shadow::Shadow,
 }
 
 // SAFETY: Slots hands out items, and references to them, only through unsafe methods, whose
@@ -84,6 +92,8 @@ pub(crate) struct Slots<T> {
 unsafe impl<T: Send> Send for Slots<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Slots<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Send for Place<T> {}
 
 /// The most slots a channel may have: distances between indices stay below half of their range,
 /// so that wrapping comparisons are unambiguous, and the next power of two exists.
@@ -112,18 +122,189 @@ impl<T> Slots<T> {
             weights.resize_with(count, || AtomicUsize::new(0));
         }
 
+        let place = Place {
+            begin: memory.begin,
+            mask: count - 1,
+            shadow: shadow::Shadow::new(count),
+        };
+
         Ok(Self {
             memory,
             weights: weights.into_boxed_slice(),
-            shadow: shadow::Shadow::new(count),
-            mask: count - 1,
+            place,
         })
     }
 
+    pub(crate) fn place(&self) -> &Place<T> {
+        &self.place
+    }
+
+    /// Drops the item in the slot at `index` where it lies.
+    ///
+    /// # Safety
+    ///
+    /// As for [`take`](Self::take).
+    pub(crate) unsafe fn drop_in_place(&self, index: usize) {
+        self.place.shadow.write(index & self.place.mask);
+        // SAFETY: the caller promises that the slot is initialised, ours, and not used again.
+        unsafe { self.place.slot(index).drop_in_place() }
+    }
+
+    /// Drops the items in `count` slots from `index` on; those behind one that panics, too.
+    ///
+    /// # Safety
+    ///
+    /// As for [`take`](Self::take), for each of them.
+    pub(crate) unsafe fn drop_range(&self, index: usize, count: usize) {
+        /// What is left of the range.
+        struct Rest<'a, T>(&'a Slots<T>, usize, usize);
+
+        impl<T> Drop for Rest<'_, T> {
+            fn drop(&mut self) {
+                while self.2 > 0 {
+                    // Stepped over first: a drop that panics is not repeated, and unwinding comes
+                    // back here for the rest.
+                    let index = self.1;
+                    self.1 = index.wrapping_add(1);
+                    self.2 -= 1;
+                    let rest = Rest(self.0, self.1, core::mem::take(&mut self.2));
+                    // SAFETY: the caller of `drop_range` promises that the slot holds an item.
+                    unsafe { self.0.drop_in_place(index) };
+                    self.2 = rest.2;
+                    core::mem::forget(rest);
+                }
+            }
+        }
+
+        if core::mem::needs_drop::<T>() {
+            drop(Rest(self, index, count));
+        }
+    }
+
+    fn shadow_range(&self, index: usize, count: usize, touch: fn(&shadow::Shadow, usize)) {
+        if cfg!(all(loom, feature = "loom")) {
+            (0..count)
+                .for_each(|i| touch(&self.place.shadow, index.wrapping_add(i) & self.place.mask));
+        }
+    }
+
+    /// How many of `count` slots from `index` on come before the edge of the memory.
+    #[inline(always)]
+    fn before_edge(&self, index: usize, count: usize) -> usize {
+        count.min(self.count() - (index & self.place.mask))
+    }
+
+    /// `count` slots from `index` on, without a claim that they hold items: in two slices, as they may
+    /// lie across the edge of the memory.
+    ///
+    /// # Safety
+    ///
+    /// There are that many slots, and while the slices live nobody else touches these.
+    #[inline]
+    #[allow(clippy::mut_from_ref)] // each slot is a cell; the caller promises to be alone with it
+    pub(crate) unsafe fn uninit(&self, index: usize, count: usize) -> Halves<'_, MaybeUninit<T>> {
+        debug_assert!(count <= self.count());
+        self.shadow_range(index, count, shadow::Shadow::write);
+        let first = self.before_edge(index, count);
+        let base: *mut MaybeUninit<T> = self.memory.begin().cast();
+        // SAFETY: both ranges are within the memory, by `before_edge` and the caller's promise; they
+        // do not overlap, as there are no more than all slots; the caller is alone with them.
+        unsafe {
+            (
+                slice::from_raw_parts_mut(base.add(index & self.place.mask), first),
+                slice::from_raw_parts_mut(base, count - first),
+            )
+        }
+    }
+
+    /// Copies `items` into the slots from `index` on.
+    ///
+    /// # Safety
+    ///
+    /// As for [`uninit`](Self::uninit); what the slots hold is not dropped.
+    #[inline]
+    pub(crate) unsafe fn copy_from_slice(&self, index: usize, items: &[T])
+    where
+        T: Copy,
+    {
+        // SAFETY: the caller's promise.
+        let (first, second) = unsafe { self.uninit(index, items.len()) };
+        let (to_first, to_second) = items.split_at(first.len());
+        // As whole pieces: a loop that writes slot by slot was compiled to one of narrow moves, of half the speed.
+        // SAFETY: source and target have the same length, and the target is nobody else's.
+        unsafe {
+            let to = first.as_mut_ptr().cast();
+            to_first.as_ptr().copy_to_nonoverlapping(to, to_first.len());
+            let to = second.as_mut_ptr().cast();
+            to_second
+                .as_ptr()
+                .copy_to_nonoverlapping(to, to_second.len());
+        }
+    }
+
+    /// The items in `count` slots from `index` on.
+    ///
+    /// # Safety
+    ///
+    /// As for [`uninit`](Self::uninit), and each of the slots holds an item.
+    #[inline]
+    #[allow(clippy::mut_from_ref)] // as for `uninit`
+    pub(crate) unsafe fn items_mut(&self, index: usize, count: usize) -> Halves<'_, T> {
+        // SAFETY: the caller's promise; a MaybeUninit<T> that is initialised is a T.
+        unsafe {
+            let (first, second) = self.uninit(index, count);
+            (
+                slice::from_raw_parts_mut(first.as_mut_ptr().cast(), first.len()),
+                slice::from_raw_parts_mut(second.as_mut_ptr().cast(), second.len()),
+            )
+        }
+    }
+
+    /// The same, to look at only.
+    ///
+    /// # Safety
+    ///
+    /// Each of the slots holds an item, and while the slices live nobody takes or changes any.
+    #[inline]
+    pub(crate) unsafe fn items(&self, index: usize, count: usize) -> (&[T], &[T]) {
+        debug_assert!(count <= self.count());
+        self.shadow_range(index, count, shadow::Shadow::read);
+        let first = self.before_edge(index, count);
+        let base = self.memory.begin();
+        // SAFETY: as in `uninit`; the slots are initialised, and nobody writes to them.
+        unsafe {
+            (
+                slice::from_raw_parts(base.add(index & self.place.mask), first),
+                slice::from_raw_parts(base, count - first),
+            )
+        }
+    }
+
+    /// The number of slots, a power of two.
+    pub(crate) fn count(&self) -> usize {
+        self.memory.count
+    }
+
+    /// Notes the total weight written up to and with the item at `index`. Weighted channels only.
+    #[inline(always)]
+    pub(crate) fn set_weight(&self, index: usize, total: usize) {
+        // Relaxed: handed over with the item, by the Release store of the index.
+        self.weights[index & self.place.mask].store(total, Ordering::Relaxed);
+    }
+
+    /// What [`set_weight`](Self::set_weight) noted.
+    #[inline(always)]
+    pub(crate) fn weight(&self, index: usize) -> usize {
+        // Relaxed: as in `set_weight`; the reader has acquired the index.
+        self.weights[index & self.place.mask].load(Ordering::Relaxed)
+    }
+}
+
+impl<T> Place<T> {
     #[inline(always)]
     fn slot(&self, index: usize) -> *mut T {
         // SAFETY: mask is one less than the number of slots, so the masked index is within bounds.
-        unsafe { self.memory.begin().add(index & self.mask) }
+        unsafe { self.begin.as_ptr().cast::<T>().add(index & self.mask) }
     }
 
     /// How many items share a cache line; 0 if an item fills one or more, as it then pays less to ask for
@@ -227,170 +408,22 @@ impl<T> Slots<T> {
         // SAFETY: the caller promises that the slot is initialised and stays so.
         unsafe { &*self.slot(index) }
     }
+}
 
-    /// Drops the item in the slot at `index` where it lies.
-    ///
-    /// # Safety
-    ///
-    /// As for [`take`](Self::take).
-    pub(crate) unsafe fn drop_in_place(&self, index: usize) {
-        self.shadow.write(index & self.mask);
-        // SAFETY: the caller promises that the slot is initialised, ours, and not used again.
-        unsafe { self.slot(index).drop_in_place() }
-    }
-
-    /// Drops the items in `count` slots from `index` on; those behind one that panics, too.
-    ///
-    /// # Safety
-    ///
-    /// As for [`take`](Self::take), for each of them.
-    pub(crate) unsafe fn drop_range(&self, index: usize, count: usize) {
-        /// What is left of the range.
-        struct Rest<'a, T>(&'a Slots<T>, usize, usize);
-
-        impl<T> Drop for Rest<'_, T> {
-            fn drop(&mut self) {
-                while self.2 > 0 {
-                    // Stepped over first: a drop that panics is not repeated, and unwinding comes
-                    // back here for the rest.
-                    let index = self.1;
-                    self.1 = index.wrapping_add(1);
-                    self.2 -= 1;
-                    let rest = Rest(self.0, self.1, core::mem::take(&mut self.2));
-                    // SAFETY: the caller of `drop_range` promises that the slot holds an item.
-                    unsafe { self.0.drop_in_place(index) };
-                    self.2 = rest.2;
-                    core::mem::forget(rest);
-                }
-            }
+impl<T> Clone for Place<T> {
+    fn clone(&self) -> Self {
+        Self {
+            begin: self.begin,
+            mask: self.mask,
+            shadow: self.shadow.clone(),
         }
-
-        if core::mem::needs_drop::<T>() {
-            drop(Rest(self, index, count));
-        }
-    }
-
-    fn shadow_range(&self, index: usize, count: usize, touch: fn(&shadow::Shadow, usize)) {
-        if cfg!(all(loom, feature = "loom")) {
-            (0..count).for_each(|i| touch(&self.shadow, index.wrapping_add(i) & self.mask));
-        }
-    }
-
-    /// How many of `count` slots from `index` on come before the edge of the memory.
-    #[inline(always)]
-    fn before_edge(&self, index: usize, count: usize) -> usize {
-        count.min(self.count() - (index & self.mask))
-    }
-
-    /// `count` slots from `index` on, without a claim that they hold items: in two slices, as they may
-    /// lie across the edge of the memory.
-    ///
-    /// # Safety
-    ///
-    /// There are that many slots, and while the slices live nobody else touches these.
-    #[inline]
-    #[allow(clippy::mut_from_ref)] // each slot is a cell; the caller promises to be alone with it
-    pub(crate) unsafe fn uninit(&self, index: usize, count: usize) -> Halves<'_, MaybeUninit<T>> {
-        debug_assert!(count <= self.count());
-        self.shadow_range(index, count, shadow::Shadow::write);
-        let first = self.before_edge(index, count);
-        let base: *mut MaybeUninit<T> = self.memory.begin().cast();
-        // SAFETY: both ranges are within the memory, by `before_edge` and the caller's promise; they
-        // do not overlap, as there are no more than all slots; the caller is alone with them.
-        unsafe {
-            (
-                slice::from_raw_parts_mut(base.add(index & self.mask), first),
-                slice::from_raw_parts_mut(base, count - first),
-            )
-        }
-    }
-
-    /// Copies `items` into the slots from `index` on.
-    ///
-    /// # Safety
-    ///
-    /// As for [`uninit`](Self::uninit); what the slots hold is not dropped.
-    #[inline]
-    pub(crate) unsafe fn copy_from_slice(&self, index: usize, items: &[T])
-    where
-        T: Copy,
-    {
-        // SAFETY: the caller's promise.
-        let (first, second) = unsafe { self.uninit(index, items.len()) };
-        let (to_first, to_second) = items.split_at(first.len());
-        // As whole pieces: a loop that writes slot by slot was compiled to one of narrow moves, of half the speed.
-        // SAFETY: source and target have the same length, and the target is nobody else's.
-        unsafe {
-            let to = first.as_mut_ptr().cast();
-            to_first.as_ptr().copy_to_nonoverlapping(to, to_first.len());
-            let to = second.as_mut_ptr().cast();
-            to_second
-                .as_ptr()
-                .copy_to_nonoverlapping(to, to_second.len());
-        }
-    }
-
-    /// The items in `count` slots from `index` on.
-    ///
-    /// # Safety
-    ///
-    /// As for [`uninit`](Self::uninit), and each of the slots holds an item.
-    #[inline]
-    #[allow(clippy::mut_from_ref)] // as for `uninit`
-    pub(crate) unsafe fn items_mut(&self, index: usize, count: usize) -> Halves<'_, T> {
-        // SAFETY: the caller's promise; a MaybeUninit<T> that is initialised is a T.
-        unsafe {
-            let (first, second) = self.uninit(index, count);
-            (
-                slice::from_raw_parts_mut(first.as_mut_ptr().cast(), first.len()),
-                slice::from_raw_parts_mut(second.as_mut_ptr().cast(), second.len()),
-            )
-        }
-    }
-
-    /// The same, to look at only.
-    ///
-    /// # Safety
-    ///
-    /// Each of the slots holds an item, and while the slices live nobody takes or changes any.
-    #[inline]
-    pub(crate) unsafe fn items(&self, index: usize, count: usize) -> (&[T], &[T]) {
-        debug_assert!(count <= self.count());
-        self.shadow_range(index, count, shadow::Shadow::read);
-        let first = self.before_edge(index, count);
-        let base = self.memory.begin();
-        // SAFETY: as in `uninit`; the slots are initialised, and nobody writes to them.
-        unsafe {
-            (
-                slice::from_raw_parts(base.add(index & self.mask), first),
-                slice::from_raw_parts(base, count - first),
-            )
-        }
-    }
-
-    /// The number of slots, a power of two.
-    pub(crate) fn count(&self) -> usize {
-        self.memory.count
-    }
-
-    /// Notes the total weight written up to and with the item at `index`. Weighted channels only.
-    #[inline(always)]
-    pub(crate) fn set_weight(&self, index: usize, total: usize) {
-        // Relaxed: handed over with the item, by the Release store of the index.
-        self.weights[index & self.mask].store(total, Ordering::Relaxed);
-    }
-
-    /// What [`set_weight`](Self::set_weight) noted.
-    #[inline(always)]
-    pub(crate) fn weight(&self, index: usize) -> usize {
-        // Relaxed: as in `set_weight`; the reader has acquired the index.
-        self.weights[index & self.mask].load(Ordering::Relaxed)
     }
 }
 
 #[cfg(not(all(loom, feature = "loom")))]
 mod shadow {
     /// Outside a model the slots need no shadow.
+    #[derive(Clone)]
     pub(super) struct Shadow;
 
     impl Shadow {
@@ -406,10 +439,12 @@ mod shadow {
 
 #[cfg(all(loom, feature = "loom"))]
 mod shadow {
+    use alloc::sync::Arc;
     use loom::cell::UnsafeCell;
 
     /// One loom cell beside each slot, touched with it: loom then sees each race on plain memory.
-    pub(super) struct Shadow(Box<[UnsafeCell<()>]>);
+    #[derive(Clone)]
+    pub(super) struct Shadow(Arc<[UnsafeCell<()>]>);
 
     impl Shadow {
         pub(super) fn new(count: usize) -> Self {
@@ -432,7 +467,7 @@ mod tests {
     fn begin_and_size<T>(capacity: usize) -> (usize, usize) {
         let slots = Slots::<T>::new(capacity, false).expect("there is memory");
         let layout = Memory::<T>::layout(slots.count()).expect("as allocated");
-        (slots.slot(0) as usize, layout.size())
+        (slots.place.slot(0) as usize, layout.size())
     }
 
     #[test]

@@ -1,0 +1,384 @@
+//! What an end holds of its cursor by value: its index, how far it may go, and where the slots are.
+//!
+//! A loop that writes or reads has them in registers then. In the cursor itself they would be stored and loaded again
+//! for each item: a slow way is a call that gets the whole cursor, and may change them. So the cursor lies in a box, with all that
+//! the slow ways need ([`End`]), and lends out what it knows to be free, or full; whoever wants the cursor itself brings
+//! that back first. (Weighted channels, whose totals go on with each item, lend nothing.)
+#![allow(unsafe_code)]
+
+use super::{
+    cursor::{is_before, ReadCursor, WriteCursor},
+    level::Level,
+    slots::Place,
+    Accounting,
+};
+use crate::{sync::Arc, weigh::Weigh};
+use alloc::boxed::Box;
+use core::cell::Cell;
+use crossbeam_utils::CachePadded;
+
+/// A cursor, and what else its end has.
+pub(crate) struct End<C, R> {
+    pub(crate) cursor: C,
+    pub(crate) rest: R,
+}
+
+/// The producer's place in the ring, and what it may write without a question.
+pub(crate) struct Writer<T, W, R> {
+    /// The next item's; as far as this is published. Cells, as a mere question brings them back.
+    index: Cell<usize>,
+    /// Before this it may write; not before `index` itself unless the cursor has lent it so much.
+    limit: Cell<usize>,
+    place: Place<T>,
+    accounting: Arc<Accounting>,
+    /// On lines of its own: the other end's was allocated right beside it.
+    end: Box<CachePadded<End<WriteCursor<T, W>, R>>>,
+}
+
+impl<T, W, R> Writer<T, W, R> {
+    #[inline(always)]
+    fn bring_back(&self) {
+        if self.end.cursor.is_lent() {
+            self.end.cursor.is_back_at(self.index.get());
+            self.limit.set(self.index.get());
+        }
+    }
+
+    /// The cursor, with all that it lent.
+    #[inline(always)]
+    pub(crate) fn end(&self) -> &End<WriteCursor<T, W>, R> {
+        self.bring_back();
+        &self.end
+    }
+
+    /// The same.
+    #[inline(always)]
+    pub(crate) fn end_mut(&mut self) -> &mut End<WriteCursor<T, W>, R> {
+        self.bring_back();
+        &mut self.end
+    }
+
+    /// The marks, and whether the producer was told to stop, as last seen.
+    pub(crate) fn level(&self) -> &Level {
+        self.end.cursor.level()
+    }
+
+    /// What the cursor has nothing to do with.
+    #[inline(always)]
+    pub(crate) fn rest(&self) -> &R {
+        &self.end.rest
+    }
+
+    /// The same.
+    #[cfg(feature = "async")]
+    #[inline(always)]
+    pub(crate) fn rest_mut(&mut self) -> &mut R {
+        &mut self.end.rest
+    }
+}
+
+impl<T, W: Weigh<T>, R> Writer<T, W, R> {
+    pub(crate) fn new(cursor: WriteCursor<T, W>, rest: R) -> Self {
+        let index = cursor.published();
+        let mut writer = Self {
+            index: Cell::new(index),
+            limit: Cell::new(index),
+            place: cursor.slots_of_ring().place().clone(),
+            accounting: cursor.accounting().clone(),
+            end: Box::new(CachePadded::new(End { cursor, rest })),
+        };
+        writer.ask(|_| ());
+        writer
+    }
+
+    /// Goes a slow way, for which this has nothing to lend any more; after it, it may have again.
+    #[inline(always)]
+    pub(crate) fn ask<A>(&mut self, slow: impl FnOnce(&mut End<WriteCursor<T, W>, R>) -> A) -> A {
+        let answer = slow(self.end_mut());
+        if W::COUNTS_ITEMS.get() {
+            let (index, limit) = self.end.cursor.lend();
+            self.index.set(index);
+            self.limit.set(limit);
+        }
+        answer
+    }
+
+    /// What `item` counts.
+    #[inline(always)]
+    pub(crate) fn measure(&self, item: &T) -> usize {
+        self.end.cursor.measure(item)
+    }
+
+    /// Whether there is surely a slot for the next item, below the mark. Only where items are counted.
+    #[inline(always)]
+    pub(crate) fn has_room(&self) -> bool {
+        W::COUNTS_ITEMS.get() && is_before(self.index.get(), self.limit.get())
+    }
+
+    /// What is buffered now, in the unit of the channel. Exact on this side: it can only fall.
+    pub(crate) fn len(&self) -> usize {
+        if self.end.cursor.is_lent() {
+            self.end.cursor.len_at(self.index.get())
+        } else {
+            self.end.cursor.len()
+        }
+    }
+
+    /// The next slot, if by what we last saw an item of this weight fits and leaves the length below the high
+    /// mark: the one question on the fast path. (Asked before the item is moved, as a large one is moved once only then.)
+    #[inline(always)]
+    pub(crate) fn slot_below_mark(&mut self, weight: usize) -> Option<Slot<'_, T, W, R>> {
+        let is_free = if W::COUNTS_ITEMS.get() {
+            is_before(self.index.get(), self.limit.get())
+        } else {
+            self.end.cursor.vacant_below_mark(weight).is_some()
+        };
+        is_free.then_some(Slot {
+            writer: self,
+            weight,
+        })
+    }
+}
+
+impl<T, W, R> Drop for Writer<T, W, R> {
+    fn drop(&mut self) {
+        self.bring_back();
+    }
+}
+
+/// A slot that the next item may go into.
+pub(crate) struct Slot<'a, T, W, R> {
+    writer: &'a mut Writer<T, W, R>,
+    weight: usize,
+}
+
+impl<T, W: Weigh<T>, R> Slot<'_, T, W, R> {
+    /// Writes and publishes the item, of the weight that was asked for; returns up to where is published now.
+    #[inline(always)]
+    pub(crate) fn publish(self, item: T) -> usize {
+        let Self { writer, weight } = self;
+        if !W::COUNTS_ITEMS.get() {
+            let vacant = writer.end.cursor.vacant_below_mark(weight);
+            return vacant.expect("it was asked for").publish(item);
+        }
+        let index = writer.index.get();
+        writer.place.prefetch_to_write(index, writer.limit.get());
+        // SAFETY: the index is before the limit (`slot_below_mark`), so that the cursor has lent it: it is `tail`, and the slot is
+        // free, as last seen, and ours until it is published.
+        unsafe { writer.place.put(index, item) };
+        let now = index.wrapping_add(1);
+        writer.accounting.publish_tail(now);
+        writer.index.set(now);
+        now
+    }
+}
+
+/// The consumer's place in the ring, and what it may read without a question.
+pub(crate) struct Reader<T, W, R> {
+    /// The next item's; the slots before it are given back.
+    index: usize,
+    /// Before this it may read; not before `index` itself unless the cursor has lent it so much.
+    limit: usize,
+    place: Place<T>,
+    accounting: Arc<Accounting>,
+    /// As of a [`Writer`].
+    end: Box<CachePadded<End<ReadCursor<T, W>, R>>>,
+}
+
+impl<T, W, R> Reader<T, W, R> {
+    pub(crate) fn new(cursor: ReadCursor<T, W>, rest: R) -> Self {
+        let index = cursor.published();
+        Self {
+            index,
+            limit: index,
+            place: cursor.slots_of_ring().place().clone(),
+            accounting: cursor.accounting().clone(),
+            end: Box::new(CachePadded::new(End { cursor, rest })),
+        }
+    }
+
+    /// The cursor, with all that it lent.
+    #[inline(always)]
+    pub(crate) fn end_mut(&mut self) -> &mut End<ReadCursor<T, W>, R> {
+        if self.end.cursor.is_lent() {
+            self.end.cursor.is_back_at(self.index);
+            self.limit = self.index;
+        }
+        &mut self.end
+    }
+
+    /// What the cursor has nothing to do with.
+    #[cfg(feature = "async")]
+    #[inline(always)]
+    pub(crate) fn rest(&self) -> &R {
+        &self.end.rest
+    }
+
+    /// The same.
+    #[cfg(feature = "async")]
+    #[inline(always)]
+    pub(crate) fn rest_mut(&mut self) -> &mut R {
+        &mut self.end.rest
+    }
+
+    /// Items that are there, as last seen.
+    #[cfg(feature = "std")]
+    pub(crate) fn items_seen(&self) -> usize {
+        if self.end.cursor.is_lent() {
+            self.limit.wrapping_sub(self.index)
+        } else {
+            self.end.cursor.items_seen()
+        }
+    }
+
+    /// How far was read.
+    pub(crate) fn index(&self) -> usize {
+        if self.end.cursor.is_lent() {
+            self.index
+        } else {
+            self.end.cursor.index()
+        }
+    }
+}
+
+impl<T, W: Weigh<T>, R> Reader<T, W, R> {
+    /// As of a [`Writer`].
+    #[inline(always)]
+    pub(crate) fn ask<A>(&mut self, slow: impl FnOnce(&mut End<ReadCursor<T, W>, R>) -> A) -> A {
+        let answer = slow(self.end_mut());
+        if W::COUNTS_ITEMS.get() {
+            (self.index, self.limit) = self.end.cursor.lend();
+        }
+        answer
+    }
+
+    /// The next item, if by what we last saw there is one. (Asked before it is moved, as for a [`Slot`].)
+    #[inline(always)]
+    pub(crate) fn occupied(&mut self) -> Option<Occupied<'_, T, W, R>> {
+        let is_there = if W::COUNTS_ITEMS.get() {
+            is_before(self.index, self.limit)
+        } else {
+            self.end.cursor.has_item()
+        };
+        is_there.then_some(Occupied { reader: self })
+    }
+
+    /// The next item, by what we last saw.
+    pub(crate) fn peek(&self) -> Option<&T> {
+        if !self.end.cursor.is_lent() {
+            return self.end.cursor.peek();
+        }
+        is_before(self.index, self.limit).then(|| {
+            // SAFETY: as in `Occupied::take`; the reference borrows the reader, so that nothing can be taken while it lives.
+            unsafe { self.place.get(self.index) }
+        })
+    }
+}
+
+impl<T, W, R> Drop for Reader<T, W, R> {
+    fn drop(&mut self) {
+        self.end_mut();
+    }
+}
+
+/// A slot with the next item in it.
+pub(crate) struct Occupied<'a, T, W, R> {
+    reader: &'a mut Reader<T, W, R>,
+}
+
+impl<T, W: Weigh<T>, R> Occupied<'_, T, W, R> {
+    /// Up to where the slots are free when this is.
+    #[inline(always)]
+    pub(crate) fn now(&self) -> usize {
+        let index = if W::COUNTS_ITEMS.get() {
+            self.reader.index
+        } else {
+            self.reader.end.cursor.published()
+        };
+        index.wrapping_add(1)
+    }
+
+    /// Takes the item, and frees the slot.
+    #[inline(always)]
+    pub(crate) fn take(self) -> T {
+        let reader = self.reader;
+        if !W::COUNTS_ITEMS.get() {
+            return reader.end.cursor.pop();
+        }
+        let index = reader.index;
+        reader.place.prefetch_to_read(index, reader.limit);
+        // SAFETY: the index is before the limit (`occupied`), so that the cursor has lent it: it is `head`, the slot holds an item, as
+        // last seen, and is ours until it is given back.
+        let item = unsafe { reader.place.take(index) };
+        let now = index.wrapping_add(1);
+        reader.accounting.publish_head(now);
+        reader.index = now;
+        item
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{cursor::ring, Marks, Most},
+        *,
+    };
+    use crate::{
+        lines::{assert_apart, pairs},
+        weigh::Items,
+    };
+    use core::mem::size_of;
+
+    fn ends() -> (Writer<u64, Items, ()>, Reader<u64, Items, ()>) {
+        let marks = Marks::new(8, None, Most::Slots(8)).expect("legal marks");
+        let (write, read) = ring(8, marks, Most::Slots(8), Items, 0).expect("memory");
+        (Writer::new(write, ()), Reader::new(read, ()))
+    }
+
+    #[test]
+    fn what_an_end_has_in_registers_is_no_more_than_a_cache_line() {
+        assert!(size_of::<Writer<u64, Items, ()>>() <= 64);
+        assert!(size_of::<Reader<u64, Items, ()>>() <= 64);
+    }
+
+    #[test]
+    fn the_ends_and_what_they_publish_share_no_lines() {
+        let (writer, reader) = ends();
+        assert_apart([
+            ("write end", pairs(&**writer.end)),
+            ("read end", pairs(&**reader.end)),
+            ("write", pairs(&writer.accounting.write)),
+            ("read", pairs(&writer.accounting.read)),
+        ]);
+    }
+
+    #[test]
+    fn what_was_lent_is_brought_back_by_whoever_asks_for_the_cursor_and_by_a_drop() {
+        let (mut writer, mut reader) = ends();
+        for item in 0..7 {
+            writer
+                .slot_below_mark(1)
+                .expect("below the mark")
+                .publish(item);
+        }
+        assert!(!writer.has_room(), "the next one reaches the mark");
+        assert_eq!(writer.len(), 7);
+        assert_eq!(writer.end().cursor.index(), 7);
+        assert_eq!(writer.len(), 7, "the same when it was brought back");
+
+        assert!(reader.occupied().is_none());
+        assert!(reader.ask(|end| end.cursor.look()));
+        for item in 0..3 {
+            assert_eq!(reader.peek(), Some(&item));
+            assert_eq!(reader.occupied().expect("it was seen").take(), item);
+        }
+        assert_eq!((reader.index(), reader.items_seen()), (3, 4));
+        assert_eq!(reader.end_mut().cursor.index(), 3);
+        assert_eq!((reader.index(), reader.items_seen()), (3, 4));
+        assert!(
+            reader.occupied().is_none(),
+            "nothing is lent until the next question"
+        );
+        assert_eq!(reader.peek(), Some(&3), "but it may be looked at");
+    }
+}
