@@ -193,7 +193,8 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     /// As [`Producer::need_drain`], but goes on holding back: what is held back counts, and the consumer
     /// cannot drain it.
     pub fn need_drain(&self) -> bool {
-        !self.producer.shared.is_refusing() && self.producer.writer.end().cursor.need_drain()
+        !self.producer.writer.shared().is_refusing()
+            && self.producer.writer.end().cursor.need_drain()
     }
 
     /// The producer, to ask it something. [`need_drain`](Producer::need_drain) and

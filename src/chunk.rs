@@ -218,7 +218,7 @@ impl<T> fmt::Debug for WriteChunk<'_, T> {
 impl<T> Producer<T> {
     /// The most slots that can be reserved at once: the capacity, less the low-water mark; at least 1.
     pub fn max_reserve(&self) -> usize {
-        self.writer.end().max_reserve()
+        self.writer.level().max_reserve()
     }
 
     /// Reserves exactly `slots` slots, if they are free. Never waits.
@@ -234,7 +234,7 @@ impl<T> Producer<T> {
     #[inline]
     pub fn try_reserve(&mut self, slots: usize) -> Result<WriteChunk<'_, T>, TryReserveError> {
         let end = self.writer.end_mut();
-        let most = end.max_reserve();
+        let most = end.cursor.level().max_reserve();
         if slots > most {
             return Err(TryReserveError::TooLarge { slots, most });
         }
@@ -264,11 +264,6 @@ impl<T> Producer<T> {
 }
 
 impl<T> WriteEnd<T> {
-    fn max_reserve(&self) -> usize {
-        let level = self.cursor.level();
-        (level.capacity() - level.marks().low()).max(1)
-    }
-
     #[cold]
     fn refuse_slots(&mut self, wanted: usize) -> TryReserveError {
         self.cursor.refuse_slots(wanted);
@@ -439,7 +434,7 @@ impl<T> WriteEnd<T> {
         least: Least,
         deadline: &Deadline,
     ) -> Result<WriteChunk<'_, T>, ReserveError> {
-        let most = self.max_reserve();
+        let most = self.cursor.level().max_reserve();
         let wanted = match least {
             Least::All if slots > most => return Err(ReserveError::TooLarge { slots, most }),
             Least::All => slots,
@@ -677,7 +672,7 @@ impl<T> Consumer<T> {
     /// `TooLarge`; whoever waits by a descriptor or a callback for so many, as [`try_chunk`](Self::try_chunk)
     /// found fewer, asks for this once more, before the wait.
     pub fn max_chunk(&self) -> usize {
-        self.shared.max_chunk()
+        self.reader.shared().max_chunk()
     }
 
     /// Borrows exactly `items` items; fewer only if these are the last ones of the stream. Never waits.

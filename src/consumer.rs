@@ -72,13 +72,10 @@ use {
 /// });
 /// ```
 pub struct Consumer<T, W = Items> {
-    pub(crate) reader: Reader<T, W, OfConsumer>,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) reader: Reader<T, W, OfConsumer, Shared>,
     /// As a `Stream` it has given its last item.
     #[cfg(feature = "async")]
     pub(crate) stream_is_done: bool,
-    /// `cancel` has been called: the drop that follows has nothing to say.
-    has_left: bool,
     /// Neither end is Sync: each operation needs `&mut self` or is the owner's question.
     not_sync: PhantomData<Cell<()>>,
 }
@@ -89,6 +86,8 @@ pub(crate) struct OfConsumer {
     pub(crate) pace: Pace,
     #[cfg(feature = "std")]
     pub(crate) sleeper: Sleeper,
+    /// `cancel` has been called: the drop that follows has nothing to say.
+    has_left: bool,
 }
 
 /// Where the slow ways are: without what the fast one has in registers.
@@ -96,39 +95,28 @@ pub(crate) type ReadEnd<T, W = Items> = End<ReadCursor<T, W>, OfConsumer>;
 
 /// The next item, on the fast path. It is moved last, and once: it may be large.
 pub(crate) struct Seen<'a, T, W> {
-    occupied: Occupied<'a, T, W, OfConsumer>,
-    writable: &'a Gate,
+    occupied: Occupied<'a, T, W, OfConsumer, Shared>,
 }
 
 impl<T, W: Weigh<T>> Seen<'_, T, W> {
     #[inline(always)]
     pub(crate) fn read<E>(self) -> Result<T, E> {
-        let (occupied, writable) = (self.occupied, self.writable);
-        let now = occupied.now();
-        taken(
-            || occupied.take(),
-            || writable.passed(now.wrapping_sub(1), now),
-        )
-    }
-}
-
-#[inline(always)]
-fn taken<T, E>(take: impl FnOnce() -> T, passed: impl FnOnce()) -> Result<T, E> {
-    if moves_cheaply::<T>() {
-        // It stays in registers.
-        let item = take();
-        passed();
-        Ok(item)
-    } else {
-        // Behind the barrier it would be moved once more to become a `Result`.
-        let item = Ok(take());
-        passed();
-        item
+        let is_due = |shared: &Shared, before, now| shared.writable.is_due(before, now);
+        let ring = |shared: &Shared| shared.writable.ring();
+        if moves_cheaply::<T>() {
+            // It stays in registers.
+            Ok(self.occupied.take(|item| item, is_due, ring))
+        } else {
+            // Behind the barrier it would be moved once more to become a `Result`.
+            self.occupied.take(Ok, is_due, ring)
+        }
     }
 }
 
 /// What a glance at the other side says.
 enum Glance {
+    /// An item that was seen before, by a chunk for instance.
+    Known,
     Item,
     Nothing,
     /// It has to be looked at properly.
@@ -142,13 +130,12 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
             #[cfg(feature = "std")]
             sleeper: Sleeper::new(&shared.readable),
             shared: shared.clone(),
+            has_left: false,
         };
         Self {
-            reader: Reader::new(cursor, rest),
-            shared,
+            reader: Reader::new(cursor, rest, shared),
             #[cfg(feature = "async")]
             stream_is_done: false,
-            has_left: false,
             not_sync: PhantomData,
         }
     }
@@ -176,7 +163,11 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// ```
     #[inline]
     pub fn try_read(&mut self) -> Result<T, TryReadError> {
-        match self.seen() {
+        let is_noted = self.has_note();
+        if is_noted && W::COUNTS_ITEMS.get() && moves_cheaply::<T>() {
+            return self.reader.ask(ReadEnd::try_read_noted);
+        }
+        match self.seen_unless(is_noted) {
             Some(seen) => seen.read(),
             None if moves_cheaply::<T>() => self.reader.ask(ReadEnd::try_read_after_look),
             None => self.reader.ask(|end| {
@@ -187,14 +178,25 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     }
 
     /// The fast path: no note from the producer, and an item that we know of.
+    #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn seen(&mut self) -> Option<Seen<'_, T, W>> {
-        let writable = &self.shared.writable;
-        if !writable.is_quiet() {
+        self.seen_unless(self.has_note())
+    }
+
+    /// As of a producer.
+    #[inline(always)]
+    fn has_note(&self) -> bool {
+        !self.reader.shared().writable.is_quiet()
+    }
+
+    #[inline(always)]
+    fn seen_unless(&mut self, is_noted: bool) -> Option<Seen<'_, T, W>> {
+        if is_noted {
             return None;
         }
         let occupied = self.reader.occupied()?;
-        Some(Seen { occupied, writable })
+        Some(Seen { occupied })
     }
 
     /// Looks at the next item without taking it. `None` if nothing is there; to learn why, read.
@@ -232,16 +234,28 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// end takes no more), and everything was read. False after an abandonment or an abort, which
     /// reading tells.
     pub fn is_ended(&self) -> bool {
-        self.shared.meaning_of_empty() == TryReadError::Ended
-            && !self.shared.accounting.has_items(self.reader.index(), 1)
+        self.reader.shared().meaning_of_empty() == TryReadError::Ended
+            && !self
+                .reader
+                .shared()
+                .accounting
+                .has_items(self.reader.index(), 1)
     }
 }
 
 /// # Slow ways
 impl<T, W: Weigh<T>> ReadEnd<T, W> {
+    #[cold]
+    #[inline(never)]
+    fn try_read_noted(&mut self) -> Result<T, TryReadError> {
+        self.try_read_after_look()
+    }
+
+    #[cold]
     #[inline(never)]
     fn try_read_after_look(&mut self) -> Result<T, TryReadError> {
         match self.glance() {
+            Glance::Known => self.read_found(),
             Glance::Item => self.read_at_a_glance(),
             Glance::Nothing => Err(TryReadError::Empty),
             Glance::Unclear => {
@@ -252,6 +266,7 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
     }
 
     /// Looks for an item, which is then taken by `read_found`.
+    #[cold]
     #[inline(never)]
     fn find_or_listen(&mut self) -> Result<(), TryReadError> {
         self.find_by(|consumer| consumer.look_or_listen(1, 1))
@@ -263,6 +278,7 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
         look: impl FnOnce(&mut Self) -> Result<(), TryReadError>,
     ) -> Result<(), TryReadError> {
         match self.glance() {
+            Glance::Known => Ok(()),
             Glance::Item => {
                 self.rest.pace.found(self.cursor.items_seen());
                 Ok(())
@@ -276,10 +292,14 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
     /// open whether there is an item.
     #[inline]
     fn glance(&mut self) -> Glance {
+        let is_quiet = self.rest.shared.writable.is_quiet();
+        if is_quiet && self.cursor.has_item() {
+            return Glance::Known;
+        }
         if self.rest.pace.is_pausing()
             || self.has_listener()
             || self.cursor.has_unpublished()
-            || !self.rest.shared.writable.is_quiet()
+            || !is_quiet
         {
             return Glance::Unclear;
         }
@@ -334,12 +354,18 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
 
     #[inline(always)]
     fn pop<E>(&mut self, passed: impl FnOnce(&Gate, usize, usize)) -> Result<T, E> {
-        let (cursor, writable) = (&mut self.cursor, &self.rest.shared.writable);
-        let before = cursor.index();
-        taken(
-            || cursor.pop(),
-            || passed(writable, before, before.wrapping_add(1)),
-        )
+        let (before, writable) = (self.cursor.index(), &self.rest.shared.writable);
+        let now = before.wrapping_add(1);
+        // As in `Seen::read`.
+        if moves_cheaply::<T>() {
+            let item = self.cursor.pop();
+            passed(writable, before, now);
+            Ok(item)
+        } else {
+            let item = Ok(self.cursor.pop());
+            passed(writable, before, now);
+            item
+        }
     }
 
     /// As `look_for`, for an operation that does not wait: if it would have to, the listener hears when
@@ -458,8 +484,10 @@ impl<T, W> Consumer<T, W> {
     /// assert_eq!(error.reason().unwrap().to_string(), "disk full");
     /// # Ok::<(), highwater::WriteError<i32>>(())
     /// ```
+    #[inline]
     pub fn cancel(mut self, reason: impl Into<Box<dyn Error + Send + Sync>>) {
-        self.leave(Some(Reason::new(reason)));
+        let reason = Some(Reason::new(reason));
+        self.reader.end_mut().leave(reason);
     }
 
     /// Takes no more items, but lets everything that was accepted be read: the producer is refused
@@ -481,29 +509,15 @@ impl<T, W> Consumer<T, W> {
     /// ```
     pub fn close(&mut self) {
         // A producer that is gone already has said how.
-        if self.shared.producer_state() == ProducerState::Open {
-            self.shared.close();
-        }
-    }
-
-    fn leave(&mut self, reason: Option<Reason>) {
-        let end = self.reader.end_mut();
-        end.publish_rest();
-        if !self.has_left {
-            self.has_left = true;
-            #[cfg(feature = "std")]
-            self.shared.readable.forget_waker();
-            // Swept last: the producer is told before drops run that may take long, or panic. Until
-            // then nobody else can sweep, so that all is dropped when this returns.
-            let _sweep = end.cursor.stop_reading();
-            self.shared.leave(reason);
+        if self.reader.shared().producer_state() == ProducerState::Open {
+            self.reader.shared().close();
         }
     }
 
     /// What is buffered now, in items or weight. The producer can make it more at any moment, and
     /// nobody can make it less. 0 once the producer has aborted.
     pub fn len(&self) -> usize {
-        self.shared.len()
+        self.reader.shared().len()
     }
 
     /// Whether the length is 0.
@@ -513,26 +527,40 @@ impl<T, W> Consumer<T, W> {
 
     /// The length from which a write says stop, in items or weight. The producer can change it.
     pub fn high_water_mark(&self) -> usize {
-        self.shared.accounting.high()
+        self.reader.shared().accounting.high()
     }
 
     /// The length at which a drain happens, in items or weight. The producer can change it.
     pub fn low_water_mark(&self) -> usize {
-        self.shared.accounting.low()
+        self.reader.shared().accounting.low()
     }
 
     /// The number of slots.
     pub fn capacity(&self) -> usize {
-        self.shared.accounting.capacity
+        self.reader.shared().accounting.capacity
     }
 
     /// A handle through which any thread can watch the channel.
     pub fn monitor(&self) -> Monitor {
-        Monitor::new(self.shared.clone())
+        Monitor::new(self.reader.shared().clone())
     }
 }
 
 impl<T, W> ReadEnd<T, W> {
+    #[inline(never)]
+    fn leave(&mut self, reason: Option<Reason>) {
+        self.publish_rest();
+        if !self.rest.has_left {
+            self.rest.has_left = true;
+            #[cfg(feature = "std")]
+            self.rest.shared.readable.forget_waker();
+            // Swept last: the producer is told before drops run that may take long, or panic. Until
+            // then nobody else can sweep, so that all is dropped when this returns.
+            let _sweep = self.cursor.stop_reading();
+            self.rest.shared.leave(reason);
+        }
+    }
+
     /// Gives the slots back of what was read in a chunk, and wakes the producer if it waits for that.
     pub(crate) fn publish_rest(&mut self) {
         if let Some((before, now)) = self.cursor.publish_rest() {
@@ -562,7 +590,8 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     #[cfg(all(feature = "eventfd", target_os = "linux"))]
     pub fn ready_fd(&mut self) -> Result<crate::EventFd, crate::EventFdError> {
         let end = self.reader.end_mut();
-        let (fd, is_new) = self.shared.readable.event_fd(&mut end.rest.sleeper)?;
+        let gate = &end.rest.shared.readable;
+        let (fd, is_new) = gate.event_fd(&mut end.rest.sleeper)?;
         if is_new {
             // What came before is there already.
             let _ = end.look_or_listen(1, 1);
@@ -605,7 +634,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
 
     fn set_callback(&mut self, callback: Option<Callback>) {
         let end = self.reader.end_mut();
-        let gate = &self.shared.readable;
+        let gate = &end.rest.shared.readable;
         gate.set_callback(&mut end.rest.sleeper, callback);
         let _ = end.look_or_listen(1, 1);
     }
@@ -707,15 +736,19 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
 
 #[cfg(feature = "std")]
 impl<T, W: Weigh<T>> ReadEnd<T, W> {
+    #[cold]
     #[inline(never)]
     fn read_when_there(&mut self, deadline: &Deadline) -> Result<T, ReadTimeoutError> {
-        if let Glance::Item = self.glance() {
-            return self.read_at_a_glance();
+        match self.glance() {
+            Glance::Known => return self.read_found(),
+            Glance::Item => return self.read_at_a_glance(),
+            Glance::Nothing | Glance::Unclear => {}
         }
         self.find_when_there(deadline)?;
         self.read_found()
     }
 
+    #[cold]
     #[inline(never)]
     fn find_when_there(&mut self, deadline: &Deadline) -> Result<(), ReadTimeoutError> {
         loop {
@@ -754,8 +787,9 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
 }
 
 impl<T, W> Drop for Consumer<T, W> {
+    #[inline(always)]
     fn drop(&mut self) {
-        self.leave(None);
+        self.reader.end_mut().leave(None);
     }
 }
 

@@ -7,7 +7,6 @@ use crate::{
     ring::{End, Slot, Vacant, WriteCursor, Writer},
     shared::{moves_cheaply, ProducerState, Shared},
     sync::Arc,
-    wait::Gate,
     weigh::{Items, Weigh},
 };
 use alloc::boxed::Box;
@@ -98,8 +97,7 @@ impl Flow {
 /// });
 /// ```
 pub struct Producer<T, W = Items> {
-    pub(crate) writer: Writer<T, W, OfProducer>,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) writer: Writer<T, W, OfProducer, Shared>,
     /// Neither end is Sync: each operation needs `&mut self` or is the owner's question.
     not_sync: PhantomData<Cell<()>>,
 }
@@ -145,15 +143,17 @@ impl Refused {
 
 /// Where the next item goes, on the fast path. The item is moved last, and once: it may be large.
 pub(crate) struct Place<'a, T, W> {
-    slot: Slot<'a, T, W, OfProducer>,
-    readable: &'a Gate,
+    slot: Slot<'a, T, W, OfProducer, Shared>,
 }
 
 impl<T, W: Weigh<T>> Place<'_, T, W> {
     #[inline(always)]
     pub(crate) fn write(self, item: T) {
-        let now = self.slot.publish(item);
-        self.readable.passed(now.wrapping_sub(1), now);
+        self.slot.publish(
+            item,
+            |shared, before, now| shared.readable.is_due(before, now),
+            |shared| shared.readable.ring(),
+        );
     }
 }
 
@@ -166,8 +166,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
             state: Cell::new(ProducerState::Open),
         };
         Self {
-            writer: Writer::new(cursor, rest),
-            shared,
+            writer: Writer::new(cursor, rest, shared),
             not_sync: PhantomData,
         }
     }
@@ -202,7 +201,11 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     #[inline]
     pub fn try_write(&mut self, item: T) -> Result<Flow, TryWriteError<T>> {
         let weight = self.writer.measure(&item);
-        match self.slot_below_mark(weight) {
+        let is_noted = self.has_note();
+        if is_noted && W::COUNTS_ITEMS.get() && moves_cheaply::<T>() {
+            return self.writer.ask(|end| end.try_write_noted(item, weight));
+        }
+        match self.slot_unless(is_noted, weight) {
             Some(slot) => {
                 slot.write(item);
                 Ok(Flow::Ready)
@@ -219,14 +222,27 @@ impl<T, W: Weigh<T>> Producer<T, W> {
 
     /// The fast path: a slot, if there is no note from the consumer, and an item of this weight is sure to stay
     /// below the mark.
+    #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn slot_below_mark(&mut self, weight: usize) -> Option<Place<'_, T, W>> {
-        let readable = &self.shared.readable;
-        if !readable.is_quiet() {
+        self.slot_unless(self.has_note(), weight)
+    }
+
+    /// Whether the consumer has left a note. In `try_write` that is a way of its own, if the item can be moved there:
+    /// if both questions had the same answer the compiler would compute one of them, for each item, where two
+    /// branches are free.
+    #[inline(always)]
+    fn has_note(&self) -> bool {
+        !self.writer.shared().readable.is_quiet()
+    }
+
+    #[inline(always)]
+    fn slot_unless(&mut self, is_noted: bool, weight: usize) -> Option<Place<'_, T, W>> {
+        if is_noted {
             return None;
         }
         let slot = self.writer.slot_below_mark(weight)?;
-        Some(Place { slot, readable })
+        Some(Place { slot })
     }
 
     /// Whether the producer was told to stop and the channel has not drained since.
@@ -240,16 +256,26 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// That holds until another item is accepted.
     pub fn need_drain(&self) -> bool {
         // The usual case: while there is surely room nobody was told to stop, and nothing is held back.
-        if self.writer.has_room() && !self.writer.rest().has_listener() {
+        if self.writer.has_room() {
+            self.writer.rest().relieve_listener();
             return false;
         }
         self.writer.end().need_drain()
     }
 
+    /// Publishes what a batch has left that was forgotten.
+    #[cfg(feature = "async")]
+    pub(crate) fn publish_rest(&self) {
+        // While there is surely room nothing is held back.
+        if !self.writer.has_room() {
+            self.writer.end().publish_rest();
+        }
+    }
+
     /// What is buffered now, in items or weight. The consumer can make it less at any moment, and
     /// nobody can make it more. 0 once the consumer is gone.
     pub fn len(&self) -> usize {
-        if self.shared.is_gone() {
+        if self.writer.shared().is_gone() {
             0
         } else {
             self.writer.len()
@@ -324,30 +350,28 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// Ends the stream: the consumer gets all that is buffered and then `Ended`.
     ///
     /// The [`Finish`] tells when everything was consumed. It can be dropped if you do not care.
+    #[inline]
     pub fn end(self) -> Finish {
-        let end = self.writer.end();
-        let state = end.state_at_end();
-        let finish = Finish {
-            shared: self.shared.clone(),
-            last: end.cursor.index(),
-            is_cancelled: state == ProducerState::Told,
-            #[cfg(feature = "std")]
-            sleeper: Box::new(Sleeper::new(&self.shared.writable)),
-            not_sync: PhantomData,
-        };
-        end.go_on_to(state);
-        finish
+        self.writer.end().end()
     }
 }
 
 /// # Slow ways
 impl<T, W: Weigh<T>> WriteEnd<T, W> {
+    #[cold]
+    #[inline(never)]
+    fn try_write_noted(&mut self, item: T, weight: usize) -> Result<Flow, TryWriteError<T>> {
+        self.try_write_after_look(item, weight)
+    }
+
+    #[cold]
     #[inline(never)]
     fn try_write_after_look(&mut self, item: T, weight: usize) -> Result<Flow, TryWriteError<T>> {
         let found = self.find_slot_or_listen(weight);
         self.write_if_found(item, weight, found)
     }
 
+    #[cold]
     #[inline(never)]
     fn find_slot_or_listen(&mut self, weight: usize) -> Result<Surely, Refused> {
         let found = self.find_slot(weight);
@@ -437,8 +461,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
         if need_drain {
             self.listen_for_drain();
         } else {
-            #[cfg(feature = "std")]
-            let _ = self.rest.shared.writable.relieve(&self.rest.sleeper);
+            self.rest.relieve_listener();
         }
         need_drain
     }
@@ -449,6 +472,21 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
         self.publish_rest();
         // First: once the consumer takes no more no drain is found, and there is nothing to wait for.
         !self.rest.shared.is_refusing() && self.cursor.need_drain()
+    }
+
+    #[inline(never)]
+    fn end(&self) -> Finish {
+        let (state, shared) = (self.state_at_end(), &self.rest.shared);
+        let finish = Finish {
+            shared: shared.clone(),
+            last: self.cursor.index(),
+            is_cancelled: state == ProducerState::Told,
+            #[cfg(feature = "std")]
+            sleeper: Box::new(Sleeper::new(&shared.writable)),
+            not_sync: PhantomData,
+        };
+        self.go_on_to(state);
+        finish
     }
 
     /// Ends the stream by a mutable reference: this end stays, and takes nothing more.
@@ -497,16 +535,11 @@ impl<T, W> Producer<T, W> {
     /// assert!(matches!(consumer.try_read(), Err(TryReadError::Aborted(_))));
     /// # Ok::<(), highwater::WriteError<i32>>(())
     /// ```
+    #[inline]
     pub fn abort(self, reason: impl Into<Box<dyn Error + Send + Sync>>) {
         // First: if the conversion panics this end is dropped as it is, and so abandoned.
         let reason = Reason::new(reason);
-        let end = self.writer.end();
-        // The consumer may have got its `Ended` already, which is final.
-        if end.rest.state.get() == ProducerState::Open && !self.shared.is_gone() {
-            end.publish_rest();
-            self.shared.announce_abort(reason);
-            end.go_on_to(ProducerState::Aborted);
-        }
+        self.writer.end().abort(reason);
     }
 
     /// Whether the consumer takes no more items: it has closed the channel, cancelled, or is gone.
@@ -517,12 +550,12 @@ impl<T, W> Producer<T, W> {
 
     /// What the consumer passed to [`cancel`](crate::Consumer::cancel), if it did.
     pub fn cancel_reason(&self) -> Option<Reason> {
-        self.shared.cancel_reason()
+        self.writer.shared().cancel_reason()
     }
 
     /// A handle through which any thread can watch the channel.
     pub fn monitor(&self) -> Monitor {
-        Monitor::new(self.shared.clone())
+        Monitor::new(self.writer.shared().clone())
     }
 }
 
@@ -533,15 +566,45 @@ impl OfProducer {
         !self.shared.readable.is_quiet() || self.state.get() != ProducerState::Open
     }
 
-    pub(crate) fn has_listener(&self) -> bool {
+    fn relieve_listener(&self) {
         #[cfg(feature = "std")]
-        return self.sleeper.has_listener();
-        #[cfg(not(feature = "std"))]
-        false
+        if self.sleeper.has_listener() {
+            let _ = self.shared.writable.relieve(&self.sleeper);
+        }
     }
 }
 
 impl<T, W> WriteEnd<T, W> {
+    #[inline(never)]
+    fn abort(&self, reason: Reason) {
+        let shared = &self.rest.shared;
+        // The consumer may have got its `Ended` already, which is final.
+        if self.rest.state.get() == ProducerState::Open && !shared.is_gone() {
+            self.publish_rest();
+            shared.announce_abort(reason);
+            self.go_on_to(ProducerState::Aborted);
+        }
+    }
+
+    /// The producer goes.
+    #[inline(never)]
+    fn go(&self) {
+        let shared = &self.rest.shared;
+        if self.rest.state.get() == ProducerState::Open {
+            self.go_on_to(if shared.is_refusing() {
+                ProducerState::Told
+            } else {
+                ProducerState::Abandoned
+            });
+        }
+        // Of a task that has polled it, or of its listener.
+        #[cfg(feature = "std")]
+        shared.writable.forget_waker();
+        if shared.is_gone() {
+            self.cursor.sweep();
+        }
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         if self.rest.state.get() == ProducerState::Ended {
             return true; // closed as a `Sink`
@@ -662,7 +725,8 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     #[cfg(all(feature = "eventfd", target_os = "linux"))]
     pub fn drain_fd(&mut self) -> Result<crate::EventFd, crate::EventFdError> {
         let end = self.writer.end_mut();
-        let (fd, is_new) = self.shared.writable.event_fd(&mut end.rest.sleeper)?;
+        let gate = &end.rest.shared.writable;
+        let (fd, is_new) = gate.event_fd(&mut end.rest.sleeper)?;
         if is_new {
             end.publish_rest();
             end.listen_for_drain();
@@ -715,7 +779,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
 
     fn set_callback(&mut self, callback: Option<Callback>) {
         let end = self.writer.end_mut();
-        let gate = &self.shared.writable;
+        let gate = &end.rest.shared.writable;
         gate.set_callback(&mut end.rest.sleeper, callback);
         end.publish_rest();
         end.listen_for_drain();
@@ -870,6 +934,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
 
 #[cfg(feature = "std")]
 impl<T, W: Weigh<T>> WriteEnd<T, W> {
+    #[cold]
     #[inline(never)]
     fn write_when_drained(
         &mut self,
@@ -898,6 +963,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
         }
     }
 
+    #[cold]
     #[inline(never)]
     fn find_slot_when_drained(
         &mut self,
@@ -978,21 +1044,9 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
 }
 
 impl<T, W> Drop for Producer<T, W> {
+    #[inline(always)]
     fn drop(&mut self) {
-        let end = self.writer.end();
-        if end.rest.state.get() == ProducerState::Open {
-            end.go_on_to(if self.shared.is_refusing() {
-                ProducerState::Told
-            } else {
-                ProducerState::Abandoned
-            });
-        }
-        // Of a task that has polled it, or of its listener.
-        #[cfg(feature = "std")]
-        self.shared.writable.forget_waker();
-        if self.shared.is_gone() {
-            end.cursor.sweep();
-        }
+        self.writer.end().go();
     }
 }
 

@@ -61,11 +61,12 @@ impl<T: Copy> Producer<T> {
     /// The fast path: no note from the consumer, and sure to stay below the mark. Returns whether it was taken.
     #[inline]
     pub(crate) fn write_slice_below_mark(&mut self, items: &[T]) -> bool {
-        let gate = &self.shared.readable;
+        let end = self.writer.end_mut();
+        let gate = &end.rest.shared.readable;
         if !gate.is_quiet_or_fenced() {
             return false;
         }
-        match self.writer.end_mut().cursor.push_slice_below_mark(items) {
+        match end.cursor.push_slice_below_mark(items) {
             Some((before, now)) => {
                 gate.passed_with_notes(before, now);
                 true
@@ -143,11 +144,12 @@ impl<T: Copy> Consumer<T> {
     /// The same, wherever `copy` takes it.
     #[inline]
     pub(crate) fn copy_out_seen(&mut self, count: usize, copy: impl FnOnce(&[T], &[T])) -> bool {
-        let gate = &self.shared.writable;
+        let end = self.reader.end_mut();
+        let gate = &end.rest.shared.writable;
         if !gate.is_quiet_or_fenced() {
             return false;
         }
-        match self.reader.end_mut().cursor.copy_out(count, copy) {
+        match end.cursor.copy_out(count, copy) {
             Some((before, now)) => {
                 gate.passed_with_notes(before, now);
                 true

@@ -181,7 +181,7 @@ impl<T> Producer<T> {
     /// Waits until it has drained and a slot is free.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WaitError>> {
         let is_fast = self.writer.rest().sleeper.turns.is_granted()
-            && self.shared.readable.is_quiet_or_fenced()
+            && self.writer.shared().readable.is_quiet_or_fenced()
             && self.writer.has_room();
         if is_fast {
             self.writer.rest_mut().sleeper.turns.count();
@@ -290,7 +290,7 @@ impl<T: Copy> Consumer<T> {
     #[inline]
     pub(crate) fn has_in_turn(&mut self, items: usize) -> bool {
         let is_fast = self.reader.rest().sleeper.turns.is_granted()
-            && self.shared.writable.is_quiet_or_fenced()
+            && self.reader.shared().writable.is_quiet_or_fenced()
             && self.reader.items_seen() >= items;
         if is_fast {
             self.reader.rest_mut().sleeper.turns.count();
@@ -633,7 +633,7 @@ impl<T> Sink<T> for Producer<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.writer.end().publish_rest();
+        self.publish_rest();
         Poll::Ready(Ok(()))
     }
 

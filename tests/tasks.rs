@@ -731,3 +731,42 @@ fn a_task_can_wait_for_data_and_for_the_close_of_another_channel_at_once() {
         drop(consumer);
     });
 }
+
+// ---- What was forgotten -----------------------------------------------------------------------
+
+/// An end that never waits gives way after so many turns.
+const TURNS: usize = 128;
+
+#[test]
+fn a_turn_that_is_not_granted_leaves_what_a_forgotten_batch_holds_back_in_the_length() {
+    let (_, waker) = bell();
+    let (mut producer, _consumer) = highwater::channel(1000);
+    for i in 0..TURNS {
+        assert!(poll(&mut producer.write_async(i), &waker).is_ready());
+    }
+    let mut batch = producer.batch();
+    for i in 0..2 {
+        assert_eq!(batch.try_write(i), Ok(Flow::Ready));
+    }
+    std::mem::forget(batch);
+    assert_eq!((producer.len(), producer.desired_size()), (130, 870));
+    assert!(poll(&mut producer.write_async(0), &waker).is_pending());
+    assert_eq!((producer.len(), producer.desired_size()), (130, 870));
+}
+
+#[test]
+fn a_turn_that_is_not_granted_leaves_what_a_forgotten_chunk_has_read_at_its_end() {
+    let (_, waker) = bell();
+    let (mut producer, mut consumer) = highwater::channel(1000);
+    producer.write_iter(0..TURNS + 2).unwrap();
+    producer.end();
+    for _ in 0..TURNS {
+        assert!(poll(&mut consumer.read_async(), &waker).is_ready());
+    }
+    let mut items = consumer.try_chunk_up_to(2).unwrap().into_iter();
+    assert_eq!(items.by_ref().count(), 2);
+    std::mem::forget(items);
+    assert!(consumer.is_ended());
+    assert!(poll(&mut consumer.read_async(), &waker).is_pending());
+    assert!(consumer.is_ended());
+}

@@ -38,8 +38,7 @@ impl ByteProducer {
     }
 
     pub(super) fn poll_flush(&mut self) -> Poll<io::Result<()>> {
-        // What a batch has left that was forgotten.
-        self.items.writer.end().publish_rest();
+        self.items.publish_rest();
         Poll::Ready(Ok(()))
     }
 

@@ -332,7 +332,7 @@ impl<T: Send + 'static> Pipeline<T> {
             .high_water_mark(self.high_water_mark)
             .build()
             .map_err(PipelineFailure::Build)?;
-        self.cancel.attach(&producer.shared);
+        self.cancel.attach(producer.writer.shared());
         let monitor = producer.monitor();
         (self.start)(producer)?;
         self.running.monitors.lock().push(monitor);

@@ -269,7 +269,7 @@ impl<'p> Pipe<'p> {
             None => builder.build(),
         }
         .map_err(|error| PipeFailure::Build(error).after(0))?;
-        cancel.attach(&producer.shared);
+        cancel.attach(producer.writer.shared());
 
         let monitor = producer.monitor();
         if let Some(call) = start {
@@ -309,7 +309,8 @@ impl<'p> Pipe<'p> {
                 // state does: that alone would not tell whose it is.)
                 Err(DrainError::Stream(ReadError::Aborted(_)))
                     if cancel.is_cancelled()
-                        && consumer.get_ref().shared.producer_state() != ProducerState::Aborted =>
+                        && consumer.get_ref().reader.shared().producer_state()
+                            != ProducerState::Aborted =>
                 {
                     return Err(PipeFailure::Cancelled.after(bytes));
                 }

@@ -416,6 +416,17 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         }
     }
 
+    /// Lends the slots that are free, as last seen, with which the length stays below the high mark: from which index
+    /// on, and up to which. Until [`is_back_at`](Self::is_back_at) nothing else may be asked. None if there are none, as while
+    /// a batch is open or the producer is told to stop, nor where items have a weight.
+    pub(super) fn lend(&self) -> Option<(usize, usize)> {
+        let is_some = W::COUNTS_ITEMS.get() && self.room_below_mark() > 0;
+        debug_assert!(!is_some || self.unpublished.get() == 0);
+        let range = is_some.then_some((self.published(), self.limit));
+        self.is_lent.set(is_some);
+        range
+    }
+
     /// Lets no write go the fast way any more, where nobody asks whether the stream has ended. Nor does one
     /// wait for a drain, only to be refused.
     #[cfg(feature = "async")]
@@ -578,15 +589,6 @@ impl<T, W> WriteCursor<T, W> {
         debug_assert!(!self.is_lent.get());
         self.published.set(tail);
         self.accounting.publish_tail(tail);
-    }
-
-    /// Lends the slots that are free, as last seen, with which the length stays below the high mark: from which index
-    /// on, and up to which. None while a batch is open, or the producer was told to stop. Until [`is_back_at`](Self::is_back_at)
-    /// nothing else may be asked.
-    pub(super) fn lend(&self) -> (usize, usize) {
-        let range = (self.published(), self.limit);
-        self.is_lent.set(true);
-        range
     }
 
     pub(super) fn is_lent(&self) -> bool {
@@ -757,6 +759,17 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
         self.tail_seen
     }
 
+    /// Lends the items that are there, as last seen: from which index on, and up to which. Until
+    /// [`is_back_at`](Self::is_back_at) nothing else may be asked. None if there are none, as while a chunk is read whose slots
+    /// are not given back, nor where items have a weight.
+    pub(super) fn lend(&mut self) -> Option<(usize, usize)> {
+        let is_some = W::COUNTS_ITEMS.get() && self.has_item();
+        debug_assert!(!is_some || self.unpublished == 0);
+        let range = is_some.then_some((self.published(), self.tail_seen));
+        self.is_lent = is_some;
+        range
+    }
+
     /// Looks at the other side; returns whether there is an item.
     #[inline]
     pub(crate) fn look(&mut self) -> bool {
@@ -803,14 +816,6 @@ impl<T, W> ReadCursor<T, W> {
         debug_assert!(!self.is_lent);
         self.published = head;
         self.accounting.publish_head(head);
-    }
-
-    /// Lends the items that are there, as last seen: from which index on, and up to which. None while a chunk is read
-    /// whose slots are not given back. Until [`is_back_at`](Self::is_back_at) nothing else may be asked.
-    pub(super) fn lend(&mut self) -> (usize, usize) {
-        let range = (self.published(), self.tail_seen);
-        self.is_lent = true;
-        range
     }
 
     pub(super) fn is_lent(&self) -> bool {
@@ -877,7 +882,7 @@ impl<T, W> ReadCursor<T, W> {
     /// The next item, by what we last saw.
     pub(crate) fn peek(&self) -> Option<&T> {
         self.has_item().then(|| {
-            // SAFETY: as in `Occupied::take`; the reference borrows the cursor, so that nothing can be
+            // SAFETY: as in `pop`; the reference borrows the cursor, so that nothing can be
             // popped while it lives.
             unsafe { self.ring.slots.place().get(self.published()) }
         })

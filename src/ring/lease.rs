@@ -1,6 +1,7 @@
 //! What an end holds of its cursor by value: its index, how far it may go, and where the slots are.
 //!
-//! A loop that writes or reads has them in registers then. In the cursor itself they would be stored and loaded again
+//! A loop that writes or reads has them in registers then, if nothing takes their address: so each way of an end that is not in
+//! line, its drop included, gets what it needs by value. In the cursor itself they would be stored and loaded again
 //! for each item: a slow way is a call that gets the whole cursor, and may change them. So the cursor lies in a box, with all that
 //! the slow ways need ([`End`]), and lends out what it knows to be free, or full; whoever wants the cursor itself brings
 //! that back first. (Weighted channels, whose totals go on with each item, lend nothing.)
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::{sync::Arc, weigh::Weigh};
 use alloc::boxed::Box;
-use core::cell::Cell;
+use core::{cell::Cell, mem::ManuallyDrop};
 use crossbeam_utils::CachePadded;
 
 /// A cursor, and what else its end has.
@@ -23,23 +24,43 @@ pub(crate) struct End<C, R> {
     pub(crate) rest: R,
 }
 
+/// What has to be dropped: all at once, out of line, and moved there. A drop in place takes the address of what it drops,
+/// and what has an address lies in memory all its life.
+struct Held<C, R, S> {
+    accounting: Arc<Accounting>,
+    shared: Arc<S>,
+    /// On lines of its own: the other end's was allocated right beside it.
+    end: Box<CachePadded<End<C, R>>>,
+}
+
+impl<C, R, S> Held<C, R, S> {
+    fn new(accounting: Arc<Accounting>, shared: Arc<S>, end: End<C, R>) -> ManuallyDrop<Self> {
+        ManuallyDrop::new(Self {
+            accounting,
+            shared,
+            end: Box::new(CachePadded::new(end)),
+        })
+    }
+
+    #[inline(never)]
+    fn drop_out_of_line(self) {}
+}
+
 /// The producer's place in the ring, and what it may write without a question.
-pub(crate) struct Writer<T, W, R> {
+pub(crate) struct Writer<T, W, R, S> {
     /// The next item's; as far as this is published. Cells, as a mere question brings them back.
     index: Cell<usize>,
     /// Before this it may write; not before `index` itself unless the cursor has lent it so much.
     limit: Cell<usize>,
     place: Place<T>,
-    accounting: Arc<Accounting>,
-    /// On lines of its own: the other end's was allocated right beside it.
-    end: Box<CachePadded<End<WriteCursor<T, W>, R>>>,
+    held: ManuallyDrop<Held<WriteCursor<T, W>, R, S>>,
 }
 
-impl<T, W, R> Writer<T, W, R> {
+impl<T, W, R, S> Writer<T, W, R, S> {
     #[inline(always)]
     fn bring_back(&self) {
-        if self.end.cursor.is_lent() {
-            self.end.cursor.is_back_at(self.index.get());
+        if self.held.end.cursor.is_lent() {
+            self.held.end.cursor.is_back_at(self.index.get());
             self.limit.set(self.index.get());
         }
     }
@@ -48,44 +69,49 @@ impl<T, W, R> Writer<T, W, R> {
     #[inline(always)]
     pub(crate) fn end(&self) -> &End<WriteCursor<T, W>, R> {
         self.bring_back();
-        &self.end
+        &self.held.end
     }
 
     /// The same.
     #[inline(always)]
     pub(crate) fn end_mut(&mut self) -> &mut End<WriteCursor<T, W>, R> {
         self.bring_back();
-        &mut self.end
+        &mut self.held.end
     }
 
     /// The marks, and whether the producer was told to stop, as last seen.
     pub(crate) fn level(&self) -> &Level {
-        self.end.cursor.level()
+        self.held.end.cursor.level()
+    }
+
+    /// What both ends have in common.
+    #[inline(always)]
+    pub(crate) fn shared(&self) -> &Arc<S> {
+        &self.held.shared
     }
 
     /// What the cursor has nothing to do with.
     #[inline(always)]
     pub(crate) fn rest(&self) -> &R {
-        &self.end.rest
+        &self.held.end.rest
     }
 
     /// The same.
     #[cfg(feature = "async")]
     #[inline(always)]
     pub(crate) fn rest_mut(&mut self) -> &mut R {
-        &mut self.end.rest
+        &mut self.held.end.rest
     }
 }
 
-impl<T, W: Weigh<T>, R> Writer<T, W, R> {
-    pub(crate) fn new(cursor: WriteCursor<T, W>, rest: R) -> Self {
+impl<T, W: Weigh<T>, R, S> Writer<T, W, R, S> {
+    pub(crate) fn new(cursor: WriteCursor<T, W>, rest: R, shared: Arc<S>) -> Self {
         let index = cursor.published();
         let mut writer = Self {
             index: Cell::new(index),
             limit: Cell::new(index),
             place: cursor.slots_of_ring().place().clone(),
-            accounting: cursor.accounting().clone(),
-            end: Box::new(CachePadded::new(End { cursor, rest })),
+            held: Held::new(cursor.accounting().clone(), shared, End { cursor, rest }),
         };
         writer.ask(|_| ());
         writer
@@ -95,8 +121,7 @@ impl<T, W: Weigh<T>, R> Writer<T, W, R> {
     #[inline(always)]
     pub(crate) fn ask<A>(&mut self, slow: impl FnOnce(&mut End<WriteCursor<T, W>, R>) -> A) -> A {
         let answer = slow(self.end_mut());
-        if W::COUNTS_ITEMS.get() {
-            let (index, limit) = self.end.cursor.lend();
+        if let Some((index, limit)) = self.held.end.cursor.lend() {
             self.index.set(index);
             self.limit.set(limit);
         }
@@ -106,7 +131,7 @@ impl<T, W: Weigh<T>, R> Writer<T, W, R> {
     /// What `item` counts.
     #[inline(always)]
     pub(crate) fn measure(&self, item: &T) -> usize {
-        self.end.cursor.measure(item)
+        self.held.end.cursor.measure(item)
     }
 
     /// Whether there is surely a slot for the next item, below the mark. Only where items are counted.
@@ -117,21 +142,21 @@ impl<T, W: Weigh<T>, R> Writer<T, W, R> {
 
     /// What is buffered now, in the unit of the channel. Exact on this side: it can only fall.
     pub(crate) fn len(&self) -> usize {
-        if self.end.cursor.is_lent() {
-            self.end.cursor.len_at(self.index.get())
+        if self.held.end.cursor.is_lent() {
+            self.held.end.cursor.len_at(self.index.get())
         } else {
-            self.end.cursor.len()
+            self.held.end.cursor.len()
         }
     }
 
     /// The next slot, if by what we last saw an item of this weight fits and leaves the length below the high
     /// mark: the one question on the fast path. (Asked before the item is moved, as a large one is moved once only then.)
     #[inline(always)]
-    pub(crate) fn slot_below_mark(&mut self, weight: usize) -> Option<Slot<'_, T, W, R>> {
+    pub(crate) fn slot_below_mark(&mut self, weight: usize) -> Option<Slot<'_, T, W, R, S>> {
         let is_free = if W::COUNTS_ITEMS.get() {
             is_before(self.index.get(), self.limit.get())
         } else {
-            self.end.cursor.vacant_below_mark(weight).is_some()
+            self.held.end.cursor.vacant_below_mark(weight).is_some()
         };
         is_free.then_some(Slot {
             writer: self,
@@ -140,133 +165,155 @@ impl<T, W: Weigh<T>, R> Writer<T, W, R> {
     }
 }
 
-impl<T, W, R> Drop for Writer<T, W, R> {
+impl<T, W, R, S> Drop for Writer<T, W, R, S> {
+    #[inline(always)]
     fn drop(&mut self) {
         self.bring_back();
+        // SAFETY: nothing uses it after this.
+        unsafe { ManuallyDrop::take(&mut self.held) }.drop_out_of_line();
     }
 }
 
 /// A slot that the next item may go into.
-pub(crate) struct Slot<'a, T, W, R> {
-    writer: &'a mut Writer<T, W, R>,
+pub(crate) struct Slot<'a, T, W, R, S> {
+    writer: &'a mut Writer<T, W, R, S>,
     weight: usize,
 }
 
-impl<T, W: Weigh<T>, R> Slot<'_, T, W, R> {
-    /// Writes and publishes the item, of the weight that was asked for; returns up to where is published now.
+impl<'a, T, W: Weigh<T>, R, S> Slot<'a, T, W, R, S> {
+    /// Writes and publishes the item, of the weight that was asked for; then, if `is_due`, calls `ring`. Both get what the
+    /// ends have in common; the first also from where and up to where is published, and must not panic.
+    ///
+    /// The index is written down between the two, next to where it is read again, or the compiler would
+    /// read it back for the next item: the wait for that is longer than all the rest.
     #[inline(always)]
-    pub(crate) fn publish(self, item: T) -> usize {
+    pub(crate) fn publish(
+        self,
+        item: T,
+        is_due: impl FnOnce(&S, usize, usize) -> bool,
+        ring: impl FnOnce(&S),
+    ) {
         let Self { writer, weight } = self;
-        if !W::COUNTS_ITEMS.get() {
-            let vacant = writer.end.cursor.vacant_below_mark(weight);
-            return vacant.expect("it was asked for").publish(item);
+        let is_due = if W::COUNTS_ITEMS.get() {
+            let index = writer.index.get();
+            writer.place.prefetch_to_write(index, writer.limit.get());
+            // SAFETY: the index is before the limit (`slot_below_mark`), so that the cursor has lent it: it is `tail`, and the
+            // slot is free, as last seen, and ours until it is published.
+            unsafe { writer.place.put(index, item) };
+            let now = index.wrapping_add(1);
+            writer.held.accounting.publish_tail(now);
+            let is_due = is_due(&writer.held.shared, index, now);
+            writer.index.set(now);
+            is_due
+        } else {
+            let vacant = writer.held.end.cursor.vacant_below_mark(weight);
+            let now = vacant.expect("it was asked for").publish(item);
+            is_due(&writer.held.shared, now.wrapping_sub(1), now)
+        };
+        if is_due {
+            ring(&writer.held.shared);
         }
-        let index = writer.index.get();
-        writer.place.prefetch_to_write(index, writer.limit.get());
-        // SAFETY: the index is before the limit (`slot_below_mark`), so that the cursor has lent it: it is `tail`, and the slot is
-        // free, as last seen, and ours until it is published.
-        unsafe { writer.place.put(index, item) };
-        let now = index.wrapping_add(1);
-        writer.accounting.publish_tail(now);
-        writer.index.set(now);
-        now
     }
 }
 
 /// The consumer's place in the ring, and what it may read without a question.
-pub(crate) struct Reader<T, W, R> {
+pub(crate) struct Reader<T, W, R, S> {
     /// The next item's; the slots before it are given back.
     index: usize,
     /// Before this it may read; not before `index` itself unless the cursor has lent it so much.
     limit: usize,
     place: Place<T>,
-    accounting: Arc<Accounting>,
-    /// As of a [`Writer`].
-    end: Box<CachePadded<End<ReadCursor<T, W>, R>>>,
+    held: ManuallyDrop<Held<ReadCursor<T, W>, R, S>>,
 }
 
-impl<T, W, R> Reader<T, W, R> {
-    pub(crate) fn new(cursor: ReadCursor<T, W>, rest: R) -> Self {
+impl<T, W, R, S> Reader<T, W, R, S> {
+    pub(crate) fn new(cursor: ReadCursor<T, W>, rest: R, shared: Arc<S>) -> Self {
         let index = cursor.published();
         Self {
             index,
             limit: index,
             place: cursor.slots_of_ring().place().clone(),
-            accounting: cursor.accounting().clone(),
-            end: Box::new(CachePadded::new(End { cursor, rest })),
+            held: Held::new(cursor.accounting().clone(), shared, End { cursor, rest }),
         }
     }
 
     /// The cursor, with all that it lent.
     #[inline(always)]
     pub(crate) fn end_mut(&mut self) -> &mut End<ReadCursor<T, W>, R> {
-        if self.end.cursor.is_lent() {
-            self.end.cursor.is_back_at(self.index);
+        if self.held.end.cursor.is_lent() {
+            self.held.end.cursor.is_back_at(self.index);
             self.limit = self.index;
         }
-        &mut self.end
+        &mut self.held.end
+    }
+
+    /// What both ends have in common.
+    #[inline(always)]
+    pub(crate) fn shared(&self) -> &Arc<S> {
+        &self.held.shared
     }
 
     /// What the cursor has nothing to do with.
     #[cfg(feature = "async")]
     #[inline(always)]
     pub(crate) fn rest(&self) -> &R {
-        &self.end.rest
+        &self.held.end.rest
     }
 
     /// The same.
     #[cfg(feature = "async")]
     #[inline(always)]
     pub(crate) fn rest_mut(&mut self) -> &mut R {
-        &mut self.end.rest
+        &mut self.held.end.rest
     }
 
     /// Items that are there, as last seen.
     #[cfg(feature = "std")]
     pub(crate) fn items_seen(&self) -> usize {
-        if self.end.cursor.is_lent() {
+        if self.held.end.cursor.is_lent() {
             self.limit.wrapping_sub(self.index)
         } else {
-            self.end.cursor.items_seen()
+            self.held.end.cursor.items_seen()
         }
     }
 
     /// How far was read.
     pub(crate) fn index(&self) -> usize {
-        if self.end.cursor.is_lent() {
+        if self.held.end.cursor.is_lent() {
             self.index
         } else {
-            self.end.cursor.index()
+            self.held.end.cursor.index()
         }
     }
 }
 
-impl<T, W: Weigh<T>, R> Reader<T, W, R> {
+impl<T, W: Weigh<T>, R, S> Reader<T, W, R, S> {
     /// As of a [`Writer`].
     #[inline(always)]
     pub(crate) fn ask<A>(&mut self, slow: impl FnOnce(&mut End<ReadCursor<T, W>, R>) -> A) -> A {
         let answer = slow(self.end_mut());
-        if W::COUNTS_ITEMS.get() {
-            (self.index, self.limit) = self.end.cursor.lend();
+        if let Some((index, limit)) = self.held.end.cursor.lend() {
+            self.index = index;
+            self.limit = limit;
         }
         answer
     }
 
     /// The next item, if by what we last saw there is one. (Asked before it is moved, as for a [`Slot`].)
     #[inline(always)]
-    pub(crate) fn occupied(&mut self) -> Option<Occupied<'_, T, W, R>> {
+    pub(crate) fn occupied(&mut self) -> Option<Occupied<'_, T, W, R, S>> {
         let is_there = if W::COUNTS_ITEMS.get() {
             is_before(self.index, self.limit)
         } else {
-            self.end.cursor.has_item()
+            self.held.end.cursor.has_item()
         };
         is_there.then_some(Occupied { reader: self })
     }
 
     /// The next item, by what we last saw.
     pub(crate) fn peek(&self) -> Option<&T> {
-        if !self.end.cursor.is_lent() {
-            return self.end.cursor.peek();
+        if !self.held.end.cursor.is_lent() {
+            return self.held.end.cursor.peek();
         }
         is_before(self.index, self.limit).then(|| {
             // SAFETY: as in `Occupied::take`; the reference borrows the reader, so that nothing can be taken while it lives.
@@ -275,44 +322,50 @@ impl<T, W: Weigh<T>, R> Reader<T, W, R> {
     }
 }
 
-impl<T, W, R> Drop for Reader<T, W, R> {
+impl<T, W, R, S> Drop for Reader<T, W, R, S> {
+    #[inline(always)]
     fn drop(&mut self) {
         self.end_mut();
+        // SAFETY: nothing uses it after this.
+        unsafe { ManuallyDrop::take(&mut self.held) }.drop_out_of_line();
     }
 }
 
 /// A slot with the next item in it.
-pub(crate) struct Occupied<'a, T, W, R> {
-    reader: &'a mut Reader<T, W, R>,
+pub(crate) struct Occupied<'a, T, W, R, S> {
+    reader: &'a mut Reader<T, W, R, S>,
 }
 
-impl<T, W: Weigh<T>, R> Occupied<'_, T, W, R> {
-    /// Up to where the slots are free when this is.
+impl<T, W: Weigh<T>, R, S> Occupied<'_, T, W, R, S> {
+    /// Takes the item, makes of it what `wrap` does, and frees the slot; then goes on as [`Slot::publish`].
     #[inline(always)]
-    pub(crate) fn now(&self) -> usize {
-        let index = if W::COUNTS_ITEMS.get() {
-            self.reader.index
-        } else {
-            self.reader.end.cursor.published()
-        };
-        index.wrapping_add(1)
-    }
-
-    /// Takes the item, and frees the slot.
-    #[inline(always)]
-    pub(crate) fn take(self) -> T {
+    pub(crate) fn take<A>(
+        self,
+        wrap: impl FnOnce(T) -> A,
+        is_due: impl FnOnce(&S, usize, usize) -> bool,
+        ring: impl FnOnce(&S),
+    ) -> A {
         let reader = self.reader;
-        if !W::COUNTS_ITEMS.get() {
-            return reader.end.cursor.pop();
+        let (item, is_due) = if W::COUNTS_ITEMS.get() {
+            let index = reader.index;
+            reader.place.prefetch_to_read(index, reader.limit);
+            // SAFETY: the index is before the limit (`occupied`), so that the cursor has lent it: it is `head`, the slot holds
+            // an item, as last seen, and is ours until it is given back.
+            let item = wrap(unsafe { reader.place.take(index) });
+            let now = index.wrapping_add(1);
+            reader.held.accounting.publish_head(now);
+            let is_due = is_due(&reader.held.shared, index, now);
+            reader.index = now;
+            (item, is_due)
+        } else {
+            let index = reader.held.end.cursor.index();
+            let item = wrap(reader.held.end.cursor.pop());
+            let is_due = is_due(&reader.held.shared, index, index.wrapping_add(1));
+            (item, is_due)
+        };
+        if is_due {
+            ring(&reader.held.shared);
         }
-        let index = reader.index;
-        reader.place.prefetch_to_read(index, reader.limit);
-        // SAFETY: the index is before the limit (`occupied`), so that the cursor has lent it: it is `head`, the slot holds an item, as
-        // last seen, and is ours until it is given back.
-        let item = unsafe { reader.place.take(index) };
-        let now = index.wrapping_add(1);
-        reader.accounting.publish_head(now);
-        reader.index = now;
         item
     }
 }
@@ -329,26 +382,32 @@ mod tests {
     };
     use core::mem::size_of;
 
-    fn ends() -> (Writer<u64, Items, ()>, Reader<u64, Items, ()>) {
+    type W = Writer<u64, Items, (), ()>;
+    type R = Reader<u64, Items, (), ()>;
+
+    fn ends() -> (W, R) {
         let marks = Marks::new(8, None, Most::Slots(8)).expect("legal marks");
         let (write, read) = ring(8, marks, Most::Slots(8), Items, 0).expect("memory");
-        (Writer::new(write, ()), Reader::new(read, ()))
+        (
+            Writer::new(write, (), Arc::new(())),
+            Reader::new(read, (), Arc::new(())),
+        )
     }
 
     #[test]
     fn what_an_end_has_in_registers_is_no_more_than_a_cache_line() {
-        assert!(size_of::<Writer<u64, Items, ()>>() <= 64);
-        assert!(size_of::<Reader<u64, Items, ()>>() <= 64);
+        assert!(size_of::<W>() <= 64);
+        assert!(size_of::<R>() <= 64);
     }
 
     #[test]
     fn the_ends_and_what_they_publish_share_no_lines() {
         let (writer, reader) = ends();
         assert_apart([
-            ("write end", pairs(&**writer.end)),
-            ("read end", pairs(&**reader.end)),
-            ("write", pairs(&writer.accounting.write)),
-            ("read", pairs(&writer.accounting.read)),
+            ("write end", pairs(&**writer.held.end)),
+            ("read end", pairs(&**reader.held.end)),
+            ("write", pairs(&writer.held.accounting.write)),
+            ("read", pairs(&writer.held.accounting.read)),
         ]);
     }
 
@@ -356,10 +415,11 @@ mod tests {
     fn what_was_lent_is_brought_back_by_whoever_asks_for_the_cursor_and_by_a_drop() {
         let (mut writer, mut reader) = ends();
         for item in 0..7 {
-            writer
-                .slot_below_mark(1)
-                .expect("below the mark")
-                .publish(item);
+            writer.slot_below_mark(1).expect("below the mark").publish(
+                item,
+                |_, _, _| false,
+                |_| (),
+            );
         }
         assert!(!writer.has_room(), "the next one reaches the mark");
         assert_eq!(writer.len(), 7);
@@ -370,7 +430,13 @@ mod tests {
         assert!(reader.ask(|end| end.cursor.look()));
         for item in 0..3 {
             assert_eq!(reader.peek(), Some(&item));
-            assert_eq!(reader.occupied().expect("it was seen").take(), item);
+            assert_eq!(
+                reader
+                    .occupied()
+                    .expect("it was seen")
+                    .take(|i| i, |_, _, _| false, |_| ()),
+                item
+            );
         }
         assert_eq!((reader.index(), reader.items_seen()), (3, 4));
         assert_eq!(reader.end_mut().cursor.index(), 3);

@@ -132,6 +132,11 @@ impl Level {
         self.capacity
     }
 
+    /// The most slots that are sure to be free at some time while the producer waits for drain.
+    pub(crate) fn max_reserve(&self) -> usize {
+        (self.capacity - self.marks.low()).max(1)
+    }
+
     /// As `Marks::with_high`; nothing has changed after an error.
     pub(crate) fn set_high(&mut self, high: usize) -> Result<(), MarkError> {
         self.marks = self.marks.with_high(high, self.most)?;

@@ -173,8 +173,16 @@ impl Gate {
     /// published and moved on from `before` to `now`, has passed what the owner waits for.
     #[inline(always)]
     pub(crate) fn passed(&self, before: usize, now: usize) {
+        if self.is_due(before, now) {
+            self.ring();
+        }
+    }
+
+    /// The same in two steps: whether to `ring`.
+    #[inline(always)]
+    pub(crate) fn is_due(&self, before: usize, now: usize) -> bool {
         self.light_barrier();
-        self.ring_if_passed(before, now);
+        self.has_passed(before, now)
     }
 
     /// loom has no membarrier: a model uses what the pair is equivalent to, a full fence on both sides;
@@ -211,7 +219,9 @@ impl Gate {
         } else {
             self.full_barrier();
         }
-        self.ring_if_passed(before, now);
+        if self.has_passed(before, now) {
+            self.ring();
+        }
     }
 
     /// Out of line, so that what needs no fence has none on its way.
@@ -225,13 +235,11 @@ impl Gate {
     }
 
     #[inline(always)]
-    fn ring_if_passed(&self, before: usize, now: usize) {
+    fn has_passed(&self, before: usize, now: usize) -> bool {
         // Relaxed: pairs with the store in `wait_until`; the Waker comes with the lock of its slot.
         let wake_at = self.line.wake_at.load(Ordering::Relaxed);
         // By range, as one publication may move the index by more than one.
-        if now.wrapping_sub(wake_at) < now.wrapping_sub(before) {
-            self.ring();
-        }
+        now.wrapping_sub(wake_at) < now.wrapping_sub(before)
     }
 
     pub(crate) fn parks(&self) -> usize {
@@ -299,7 +307,7 @@ impl Gate {
         let in_time = loop {
             parker.reset();
             self.put_waker(Some(Waker::from(parker.clone())));
-            // Relaxed: pairs with the load in `ring_if_passed`. Whoever sees it finds the Waker, as
+            // Relaxed: pairs with the load in `has_passed`. Whoever sees it finds the Waker, as
             // the slot was locked before: to look there earlier is to be seen here.
             self.line.wake_at.store(wake_at, Ordering::Relaxed);
             // The kernel takes barriers one after the other: instead of queueing, look once more.
