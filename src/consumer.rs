@@ -163,17 +163,22 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// ```
     #[inline]
     pub fn try_read(&mut self) -> Result<T, TryReadError> {
-        let is_noted = self.has_note();
-        if is_noted && W::COUNTS_ITEMS.get() && moves_cheaply::<T>() {
-            return self.reader.ask(ReadEnd::try_read_noted);
+        // As in `Producer::try_write`.
+        if let Some(occupied) = self.reader.occupied() {
+            if occupied.shared().writable.is_quiet() {
+                return Seen { occupied }.read();
+            }
+            if W::COUNTS_ITEMS.get() && moves_cheaply::<T>() {
+                return self.reader.ask(ReadEnd::try_read_noted);
+            }
         }
-        match self.seen_unless(is_noted) {
-            Some(seen) => seen.read(),
-            None if moves_cheaply::<T>() => self.reader.ask(ReadEnd::try_read_after_look),
-            None => self.reader.ask(|end| {
+        if moves_cheaply::<T>() {
+            self.reader.ask(ReadEnd::try_read_after_look)
+        } else {
+            self.reader.ask(|end| {
                 end.find_or_listen()?;
                 end.read_found()
-            }),
+            })
         }
     }
 
@@ -181,21 +186,10 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn seen(&mut self) -> Option<Seen<'_, T, W>> {
-        self.seen_unless(self.has_note())
-    }
-
-    /// As of a producer.
-    #[inline(always)]
-    fn has_note(&self) -> bool {
-        !self.reader.shared().writable.is_quiet()
-    }
-
-    #[inline(always)]
-    fn seen_unless(&mut self, is_noted: bool) -> Option<Seen<'_, T, W>> {
-        if is_noted {
+        let occupied = self.reader.occupied()?;
+        if !occupied.shared().writable.is_quiet() {
             return None;
         }
-        let occupied = self.reader.occupied()?;
         Some(Seen { occupied })
     }
 
@@ -787,7 +781,6 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
 }
 
 impl<T, W> Drop for Consumer<T, W> {
-    #[inline(always)]
     fn drop(&mut self) {
         self.reader.end_mut().leave(None);
     }

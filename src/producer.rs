@@ -201,22 +201,25 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     #[inline]
     pub fn try_write(&mut self, item: T) -> Result<Flow, TryWriteError<T>> {
         let weight = self.writer.measure(&item);
-        let is_noted = self.has_note();
-        if is_noted && W::COUNTS_ITEMS.get() && moves_cheaply::<T>() {
-            return self.writer.ask(|end| end.try_write_noted(item, weight));
-        }
-        match self.slot_unless(is_noted, weight) {
-            Some(slot) => {
-                slot.write(item);
-                Ok(Flow::Ready)
+        if let Some(slot) = self.writer.slot_below_mark(weight) {
+            if slot.shared().readable.is_quiet() {
+                Place { slot }.write(item);
+                return Ok(Flow::Ready);
             }
-            None if moves_cheaply::<T>() => self
-                .writer
-                .ask(|end| end.try_write_after_look(item, weight)),
-            None => self.writer.ask(|end| {
+            // A way of its own, if the item can be moved there: if both questions had the same answer the compiler
+            // would compute one of them, for each item, where two branches are free.
+            if W::COUNTS_ITEMS.get() && moves_cheaply::<T>() {
+                return self.writer.ask(|end| end.try_write_noted(item, weight));
+            }
+        }
+        if moves_cheaply::<T>() {
+            self.writer
+                .ask(|end| end.try_write_after_look(item, weight))
+        } else {
+            self.writer.ask(|end| {
                 let found = end.find_slot_or_listen(weight);
                 end.write_if_found(item, weight, found)
-            }),
+            })
         }
     }
 
@@ -225,23 +228,11 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     #[cfg(feature = "std")]
     #[inline(always)]
     pub(crate) fn slot_below_mark(&mut self, weight: usize) -> Option<Place<'_, T, W>> {
-        self.slot_unless(self.has_note(), weight)
-    }
-
-    /// Whether the consumer has left a note. In `try_write` that is a way of its own, if the item can be moved there:
-    /// if both questions had the same answer the compiler would compute one of them, for each item, where two
-    /// branches are free.
-    #[inline(always)]
-    fn has_note(&self) -> bool {
-        !self.writer.shared().readable.is_quiet()
-    }
-
-    #[inline(always)]
-    fn slot_unless(&mut self, is_noted: bool, weight: usize) -> Option<Place<'_, T, W>> {
-        if is_noted {
+        // First: the index was written down right before, and an atomic load between would have it loaded again.
+        let slot = self.writer.slot_below_mark(weight)?;
+        if !slot.shared().readable.is_quiet() {
             return None;
         }
-        let slot = self.writer.slot_below_mark(weight)?;
         Some(Place { slot })
     }
 
@@ -1044,7 +1035,6 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
 }
 
 impl<T, W> Drop for Producer<T, W> {
-    #[inline(always)]
     fn drop(&mut self) {
         self.writer.end().go();
     }

@@ -1,10 +1,9 @@
 //! What an end holds of its cursor by value: its index, how far it may go, and where the slots are.
 //!
-//! A loop that writes or reads has them in registers then, if nothing takes their address: so each way of an end that is not in
-//! line, its drop included, gets what it needs by value. In the cursor itself they would be stored and loaded again
-//! for each item: a slow way is a call that gets the whole cursor, and may change them. So the cursor lies in a box, with all that
-//! the slow ways need ([`End`]), and lends out what it knows to be free, or full; whoever wants the cursor itself brings
-//! that back first. (Weighted channels, whose totals go on with each item, lend nothing.)
+//! A slow way is a call, which may change whatever it gets; what it gets is stored before, and loaded again after it. So the
+//! cursor lies in a box, with all that the slow ways need ([`End`]), and lends its end what it knows to be free, or
+//! full; whoever wants the cursor itself brings that back first. In a loop over single items the compiler then has the index in a
+//! register. (Weighted channels, whose totals go on with each item, lend nothing.)
 #![allow(unsafe_code)]
 
 use super::{
@@ -15,35 +14,13 @@ use super::{
 };
 use crate::{sync::Arc, weigh::Weigh};
 use alloc::boxed::Box;
-use core::{cell::Cell, mem::ManuallyDrop};
+use core::cell::Cell;
 use crossbeam_utils::CachePadded;
 
 /// A cursor, and what else its end has.
 pub(crate) struct End<C, R> {
     pub(crate) cursor: C,
     pub(crate) rest: R,
-}
-
-/// What has to be dropped: all at once, out of line, and moved there. A drop in place takes the address of what it drops,
-/// and what has an address lies in memory all its life.
-struct Held<C, R, S> {
-    accounting: Arc<Accounting>,
-    shared: Arc<S>,
-    /// On lines of its own: the other end's was allocated right beside it.
-    end: Box<CachePadded<End<C, R>>>,
-}
-
-impl<C, R, S> Held<C, R, S> {
-    fn new(accounting: Arc<Accounting>, shared: Arc<S>, end: End<C, R>) -> ManuallyDrop<Self> {
-        ManuallyDrop::new(Self {
-            accounting,
-            shared,
-            end: Box::new(CachePadded::new(end)),
-        })
-    }
-
-    #[inline(never)]
-    fn drop_out_of_line(self) {}
 }
 
 /// The producer's place in the ring, and what it may write without a question.
@@ -53,14 +30,17 @@ pub(crate) struct Writer<T, W, R, S> {
     /// Before this it may write; not before `index` itself unless the cursor has lent it so much.
     limit: Cell<usize>,
     place: Place<T>,
-    held: ManuallyDrop<Held<WriteCursor<T, W>, R, S>>,
+    accounting: Arc<Accounting>,
+    shared: Arc<S>,
+    /// On lines of its own: the other end's was allocated right beside it.
+    end: Box<CachePadded<End<WriteCursor<T, W>, R>>>,
 }
 
 impl<T, W, R, S> Writer<T, W, R, S> {
     #[inline(always)]
     fn bring_back(&self) {
-        if self.held.end.cursor.is_lent() {
-            self.held.end.cursor.is_back_at(self.index.get());
+        if self.end.cursor.is_lent() {
+            self.end.cursor.is_back_at(self.index.get());
             self.limit.set(self.index.get());
         }
     }
@@ -69,38 +49,38 @@ impl<T, W, R, S> Writer<T, W, R, S> {
     #[inline(always)]
     pub(crate) fn end(&self) -> &End<WriteCursor<T, W>, R> {
         self.bring_back();
-        &self.held.end
+        &self.end
     }
 
     /// The same.
     #[inline(always)]
     pub(crate) fn end_mut(&mut self) -> &mut End<WriteCursor<T, W>, R> {
         self.bring_back();
-        &mut self.held.end
+        &mut self.end
     }
 
     /// The marks, and whether the producer was told to stop, as last seen.
     pub(crate) fn level(&self) -> &Level {
-        self.held.end.cursor.level()
+        self.end.cursor.level()
     }
 
     /// What both ends have in common.
     #[inline(always)]
     pub(crate) fn shared(&self) -> &Arc<S> {
-        &self.held.shared
+        &self.shared
     }
 
     /// What the cursor has nothing to do with.
     #[inline(always)]
     pub(crate) fn rest(&self) -> &R {
-        &self.held.end.rest
+        &self.end.rest
     }
 
     /// The same.
     #[cfg(feature = "async")]
     #[inline(always)]
     pub(crate) fn rest_mut(&mut self) -> &mut R {
-        &mut self.held.end.rest
+        &mut self.end.rest
     }
 }
 
@@ -111,7 +91,9 @@ impl<T, W: Weigh<T>, R, S> Writer<T, W, R, S> {
             index: Cell::new(index),
             limit: Cell::new(index),
             place: cursor.slots_of_ring().place().clone(),
-            held: Held::new(cursor.accounting().clone(), shared, End { cursor, rest }),
+            accounting: cursor.accounting().clone(),
+            shared,
+            end: Box::new(CachePadded::new(End { cursor, rest })),
         };
         writer.ask(|_| ());
         writer
@@ -121,7 +103,7 @@ impl<T, W: Weigh<T>, R, S> Writer<T, W, R, S> {
     #[inline(always)]
     pub(crate) fn ask<A>(&mut self, slow: impl FnOnce(&mut End<WriteCursor<T, W>, R>) -> A) -> A {
         let answer = slow(self.end_mut());
-        if let Some((index, limit)) = self.held.end.cursor.lend() {
+        if let Some((index, limit)) = self.end.cursor.lend() {
             self.index.set(index);
             self.limit.set(limit);
         }
@@ -131,7 +113,7 @@ impl<T, W: Weigh<T>, R, S> Writer<T, W, R, S> {
     /// What `item` counts.
     #[inline(always)]
     pub(crate) fn measure(&self, item: &T) -> usize {
-        self.held.end.cursor.measure(item)
+        self.end.cursor.measure(item)
     }
 
     /// Whether there is surely a slot for the next item, below the mark. Only where items are counted.
@@ -142,10 +124,10 @@ impl<T, W: Weigh<T>, R, S> Writer<T, W, R, S> {
 
     /// What is buffered now, in the unit of the channel. Exact on this side: it can only fall.
     pub(crate) fn len(&self) -> usize {
-        if self.held.end.cursor.is_lent() {
-            self.held.end.cursor.len_at(self.index.get())
+        if self.end.cursor.is_lent() {
+            self.end.cursor.len_at(self.index.get())
         } else {
-            self.held.end.cursor.len()
+            self.end.cursor.len()
         }
     }
 
@@ -156,7 +138,7 @@ impl<T, W: Weigh<T>, R, S> Writer<T, W, R, S> {
         let is_free = if W::COUNTS_ITEMS.get() {
             is_before(self.index.get(), self.limit.get())
         } else {
-            self.held.end.cursor.vacant_below_mark(weight).is_some()
+            self.end.cursor.vacant_below_mark(weight).is_some()
         };
         is_free.then_some(Slot {
             writer: self,
@@ -166,11 +148,8 @@ impl<T, W: Weigh<T>, R, S> Writer<T, W, R, S> {
 }
 
 impl<T, W, R, S> Drop for Writer<T, W, R, S> {
-    #[inline(always)]
     fn drop(&mut self) {
         self.bring_back();
-        // SAFETY: nothing uses it after this.
-        unsafe { ManuallyDrop::take(&mut self.held) }.drop_out_of_line();
     }
 }
 
@@ -181,6 +160,12 @@ pub(crate) struct Slot<'a, T, W, R, S> {
 }
 
 impl<'a, T, W: Weigh<T>, R, S> Slot<'a, T, W, R, S> {
+    /// What both ends have in common.
+    #[inline(always)]
+    pub(crate) fn shared(&self) -> &S {
+        &self.writer.shared
+    }
+
     /// Writes and publishes the item, of the weight that was asked for; then, if `is_due`, calls `ring`. Both get what the
     /// ends have in common; the first also from where and up to where is published, and must not panic.
     ///
@@ -201,17 +186,17 @@ impl<'a, T, W: Weigh<T>, R, S> Slot<'a, T, W, R, S> {
             // slot is free, as last seen, and ours until it is published.
             unsafe { writer.place.put(index, item) };
             let now = index.wrapping_add(1);
-            writer.held.accounting.publish_tail(now);
-            let is_due = is_due(&writer.held.shared, index, now);
+            writer.accounting.publish_tail(now);
+            let is_due = is_due(&writer.shared, index, now);
             writer.index.set(now);
             is_due
         } else {
-            let vacant = writer.held.end.cursor.vacant_below_mark(weight);
+            let vacant = writer.end.cursor.vacant_below_mark(weight);
             let now = vacant.expect("it was asked for").publish(item);
-            is_due(&writer.held.shared, now.wrapping_sub(1), now)
+            is_due(&writer.shared, now.wrapping_sub(1), now)
         };
         if is_due {
-            ring(&writer.held.shared);
+            ring(&writer.shared);
         }
     }
 }
@@ -223,7 +208,10 @@ pub(crate) struct Reader<T, W, R, S> {
     /// Before this it may read; not before `index` itself unless the cursor has lent it so much.
     limit: usize,
     place: Place<T>,
-    held: ManuallyDrop<Held<ReadCursor<T, W>, R, S>>,
+    accounting: Arc<Accounting>,
+    shared: Arc<S>,
+    /// As of a [`Writer`].
+    end: Box<CachePadded<End<ReadCursor<T, W>, R>>>,
 }
 
 impl<T, W, R, S> Reader<T, W, R, S> {
@@ -233,56 +221,58 @@ impl<T, W, R, S> Reader<T, W, R, S> {
             index,
             limit: index,
             place: cursor.slots_of_ring().place().clone(),
-            held: Held::new(cursor.accounting().clone(), shared, End { cursor, rest }),
+            accounting: cursor.accounting().clone(),
+            shared,
+            end: Box::new(CachePadded::new(End { cursor, rest })),
         }
     }
 
     /// The cursor, with all that it lent.
     #[inline(always)]
     pub(crate) fn end_mut(&mut self) -> &mut End<ReadCursor<T, W>, R> {
-        if self.held.end.cursor.is_lent() {
-            self.held.end.cursor.is_back_at(self.index);
+        if self.end.cursor.is_lent() {
+            self.end.cursor.is_back_at(self.index);
             self.limit = self.index;
         }
-        &mut self.held.end
+        &mut self.end
     }
 
     /// What both ends have in common.
     #[inline(always)]
     pub(crate) fn shared(&self) -> &Arc<S> {
-        &self.held.shared
+        &self.shared
     }
 
     /// What the cursor has nothing to do with.
     #[cfg(feature = "async")]
     #[inline(always)]
     pub(crate) fn rest(&self) -> &R {
-        &self.held.end.rest
+        &self.end.rest
     }
 
     /// The same.
     #[cfg(feature = "async")]
     #[inline(always)]
     pub(crate) fn rest_mut(&mut self) -> &mut R {
-        &mut self.held.end.rest
+        &mut self.end.rest
     }
 
     /// Items that are there, as last seen.
     #[cfg(feature = "std")]
     pub(crate) fn items_seen(&self) -> usize {
-        if self.held.end.cursor.is_lent() {
+        if self.end.cursor.is_lent() {
             self.limit.wrapping_sub(self.index)
         } else {
-            self.held.end.cursor.items_seen()
+            self.end.cursor.items_seen()
         }
     }
 
     /// How far was read.
     pub(crate) fn index(&self) -> usize {
-        if self.held.end.cursor.is_lent() {
+        if self.end.cursor.is_lent() {
             self.index
         } else {
-            self.held.end.cursor.index()
+            self.end.cursor.index()
         }
     }
 }
@@ -292,7 +282,7 @@ impl<T, W: Weigh<T>, R, S> Reader<T, W, R, S> {
     #[inline(always)]
     pub(crate) fn ask<A>(&mut self, slow: impl FnOnce(&mut End<ReadCursor<T, W>, R>) -> A) -> A {
         let answer = slow(self.end_mut());
-        if let Some((index, limit)) = self.held.end.cursor.lend() {
+        if let Some((index, limit)) = self.end.cursor.lend() {
             self.index = index;
             self.limit = limit;
         }
@@ -305,15 +295,15 @@ impl<T, W: Weigh<T>, R, S> Reader<T, W, R, S> {
         let is_there = if W::COUNTS_ITEMS.get() {
             is_before(self.index, self.limit)
         } else {
-            self.held.end.cursor.has_item()
+            self.end.cursor.has_item()
         };
         is_there.then_some(Occupied { reader: self })
     }
 
     /// The next item, by what we last saw.
     pub(crate) fn peek(&self) -> Option<&T> {
-        if !self.held.end.cursor.is_lent() {
-            return self.held.end.cursor.peek();
+        if !self.end.cursor.is_lent() {
+            return self.end.cursor.peek();
         }
         is_before(self.index, self.limit).then(|| {
             // SAFETY: as in `Occupied::take`; the reference borrows the reader, so that nothing can be taken while it lives.
@@ -323,11 +313,8 @@ impl<T, W: Weigh<T>, R, S> Reader<T, W, R, S> {
 }
 
 impl<T, W, R, S> Drop for Reader<T, W, R, S> {
-    #[inline(always)]
     fn drop(&mut self) {
         self.end_mut();
-        // SAFETY: nothing uses it after this.
-        unsafe { ManuallyDrop::take(&mut self.held) }.drop_out_of_line();
     }
 }
 
@@ -337,6 +324,12 @@ pub(crate) struct Occupied<'a, T, W, R, S> {
 }
 
 impl<T, W: Weigh<T>, R, S> Occupied<'_, T, W, R, S> {
+    /// What both ends have in common.
+    #[inline(always)]
+    pub(crate) fn shared(&self) -> &S {
+        &self.reader.shared
+    }
+
     /// Takes the item, makes of it what `wrap` does, and frees the slot; then goes on as [`Slot::publish`].
     #[inline(always)]
     pub(crate) fn take<A>(
@@ -353,18 +346,18 @@ impl<T, W: Weigh<T>, R, S> Occupied<'_, T, W, R, S> {
             // an item, as last seen, and is ours until it is given back.
             let item = wrap(unsafe { reader.place.take(index) });
             let now = index.wrapping_add(1);
-            reader.held.accounting.publish_head(now);
-            let is_due = is_due(&reader.held.shared, index, now);
+            reader.accounting.publish_head(now);
+            let is_due = is_due(&reader.shared, index, now);
             reader.index = now;
             (item, is_due)
         } else {
-            let index = reader.held.end.cursor.index();
-            let item = wrap(reader.held.end.cursor.pop());
-            let is_due = is_due(&reader.held.shared, index, index.wrapping_add(1));
+            let index = reader.end.cursor.index();
+            let item = wrap(reader.end.cursor.pop());
+            let is_due = is_due(&reader.shared, index, index.wrapping_add(1));
             (item, is_due)
         };
         if is_due {
-            ring(&reader.held.shared);
+            ring(&reader.shared);
         }
         item
     }
@@ -404,10 +397,10 @@ mod tests {
     fn the_ends_and_what_they_publish_share_no_lines() {
         let (writer, reader) = ends();
         assert_apart([
-            ("write end", pairs(&**writer.held.end)),
-            ("read end", pairs(&**reader.held.end)),
-            ("write", pairs(&writer.held.accounting.write)),
-            ("read", pairs(&writer.held.accounting.read)),
+            ("write end", pairs(&**writer.end)),
+            ("read end", pairs(&**reader.end)),
+            ("write", pairs(&writer.accounting.write)),
+            ("read", pairs(&writer.accounting.read)),
         ]);
     }
 
