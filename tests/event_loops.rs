@@ -1679,6 +1679,60 @@ fn where_fences_are_chosen_late_an_end_that_idles_in_any_door_is_woken_now_and_t
     );
 }
 
+#[cfg(feature = "async")]
+#[test]
+fn where_fences_are_chosen_late_a_listener_is_called_unless_it_was_cleared_whatever_futures_did_between(
+) {
+    process::alone(
+        "where_fences_are_chosen_late_a_listener_is_called_unless_it_was_cleared_whatever_futures_did_between",
+        || {
+            common::deadline(|| {
+                let mut channels: Vec<_> = (0..5).map(|_| channel(2, 0, 2)).collect();
+                barrier::use_fences().unwrap();
+                let (calls_of_none, no_calls) = mpsc::channel::<()>();
+
+                // An end that nobody is sure to notify looks by itself: the future looked in its place.
+                let (_producer, mut consumer) = channels.pop().unwrap();
+                let ready = consumer.ready_fd().unwrap();
+                assert!(consumer.try_read().is_err());
+                assert!(poll_once(consumer.read_async()).is_none());
+                wait_readable(&ready);
+
+                let (mut producer, _consumer) = channels.pop().unwrap();
+                let drain = producer.drain_fd().unwrap();
+                producer.write_all(&[1, 2]).unwrap();
+                assert!(producer.need_drain());
+                assert!(poll_once(producer.closed()).is_none());
+                wait_readable(&drain);
+
+                let (_producer, mut consumer) = channels.pop().unwrap();
+                let (call, calls) = mpsc::channel();
+                consumer.on_ready(move || call.send(()).unwrap());
+                assert!(consumer.try_read().is_err());
+                assert!(poll_once(consumer.next()).is_none()); // its Waker stays
+                assert!(consumer.try_read().is_err()); // and is relieved
+                calls.recv().unwrap();
+                assert!(consumer.try_read().is_err());
+                assert!(poll_once(consumer.read_async()).is_none());
+                calls.recv().unwrap();
+
+                // What was cleared, or was an end's that is gone, is not called again.
+                let (_producer, mut cleared) = channels.pop().unwrap();
+                let (_other, mut dropped) = channels.pop().unwrap();
+                for consumer in [&mut cleared, &mut dropped] {
+                    let call = calls_of_none.clone();
+                    consumer.on_ready(move || call.send(()).unwrap());
+                    assert!(consumer.try_read().is_err());
+                }
+                cleared.clear_on_ready();
+                drop(dropped);
+                drop(calls_of_none);
+                assert!(no_calls.recv().is_err(), "it was called, or is held");
+            })
+        },
+    );
+}
+
 // ---- Descriptors as a resource ----------------------------------------------------------------
 
 fn limit_of_open_files(limit: Option<u64>) -> Option<u64> {

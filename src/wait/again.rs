@@ -68,4 +68,19 @@ impl Again {
         }
         spawned.is_ok()
     }
+
+    /// Makes no call any more, but for one that is under way.
+    pub(super) fn cancel(&self) {
+        if let Some(next) = self.next.take() {
+            let call = next.lock().take();
+            super::shielded(|| drop(call));
+            self.next.set(Some(next));
+        }
+    }
+}
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        self.cancel();
+    }
 }

@@ -416,7 +416,7 @@ impl Gate {
         // Before the look at the slot, as what is notified after it must stay. (A notification may also come
         // late, of an earlier time: then the end looks in vain, and clears it here.)
         listener.clear();
-        if sleeper.armed_for.get() == Some(wake_at) && self.bell.slot.lock().is_some() {
+        if sleeper.armed.get() == Armed::For(wake_at) && self.bell.slot.lock().is_some() {
             return Listening::Waits; // Nobody has rung since.
         }
         self.displace_task(sleeper);
@@ -425,15 +425,18 @@ impl Gate {
         // Relaxed: as in `wait_until`.
         self.line.wake_at.store(wake_at, Ordering::Relaxed);
         let reliable = self.heavy_barrier(&sleeper.fenced);
-        sleeper.armed_for.set(Some(wake_at));
+        sleeper.armed.set(if reliable {
+            Armed::For(wake_at)
+        } else {
+            Armed::ForNow
+        });
         if ready() {
             let was_told = !self.disarm(sleeper);
             return Listening::IsReady { was_told };
         }
         self.parks.bump();
         if !reliable {
-            // As for a task: it has to look again by itself, and then anew.
-            sleeper.armed_for.set(None);
+            // As for a task: it has to look again by itself.
             let again = listener.clone();
             let call = move || again.set_and_call();
             if !sleeper.again.call_later(call) {
@@ -469,11 +472,13 @@ impl Gate {
     fn set_doors(&self, sleeper: &mut Sleeper, doors: Doors) {
         let listener = Listener::of(doors).map(Arc::new);
         self.displace_task(sleeper);
-        // One that is armed is relieved by the new one, so that at each moment one of them hears. What is
-        // announced stays.
-        let next = match sleeper.armed_for.get() {
-            Some(_) => listener.clone().map(Waker::from),
-            None => None,
+        sleeper.again.cancel(); // The old one's; the new one makes its own as it is armed.
+                                // One that is armed is relieved by the new one, so that at each moment one of them hears. What is
+                                // announced stays.
+        let next = if sleeper.is_armed() {
+            listener.clone().map(Waker::from)
+        } else {
+            None
         };
         let mut slot = self.bell.slot.lock();
         let is_armed = slot.is_some() && next.is_some();
@@ -481,7 +486,7 @@ impl Gate {
         drop(slot);
         shielded(|| drop(old));
         if !is_armed {
-            sleeper.armed_for.set(None);
+            sleeper.armed.set(Armed::Not);
         }
         sleeper.listener = listener;
     }
@@ -520,7 +525,7 @@ impl Gate {
     #[cold]
     #[inline(never)]
     pub(crate) fn relieve(&self, sleeper: &Sleeper) -> bool {
-        let was_armed = sleeper.armed_for.get().is_some();
+        let was_armed = sleeper.is_armed();
         if was_armed && self.disarm(sleeper) {
             sleeper.notify_listener();
         }
@@ -628,6 +633,17 @@ pub(crate) enum Listening {
     },
 }
 
+/// Whether an end's listener was put into the gate's slot, and not taken out since by this end.
+#[cfg(feature = "std")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Armed {
+    Not,
+    /// With this index announced: it need not be announced again.
+    For(usize),
+    /// The other side is not sure to see the announcement. Each look announces anew, until it is.
+    ForNow,
+}
+
 /// What an end needs to sleep, and keeps from one sleep to the next.
 #[cfg(feature = "std")]
 pub(crate) struct Sleeper {
@@ -637,9 +653,8 @@ pub(crate) struct Sleeper {
     fenced: Cell<bool>,
     /// Who hears, in the place of a thread or a task, that there is something to do.
     listener: Option<Arc<Listener>>,
-    /// The index for which the listener was put into the gate's slot, unless it was taken out since by this
-    /// end. Cells, as a mere question can find that there is nothing to do.
-    armed_for: Cell<Option<usize>>,
+    /// Cells, as a mere question can find that there is nothing to do.
+    armed: Cell<Armed>,
     /// A thread or a task has taken the place of a listener that was armed, and has not found what it waits for.
     is_displaced: Cell<bool>,
     #[cfg(feature = "async")]
@@ -665,7 +680,7 @@ impl Sleeper {
             parker: None,
             fenced: Cell::new(gate.notes() & FENCED != 0),
             listener: None,
-            armed_for: Cell::new(None),
+            armed: Cell::new(Armed::Not),
             is_displaced: Cell::new(false),
             #[cfg(feature = "async")]
             turns: turn::Turns::new(),
@@ -756,7 +771,7 @@ impl Sleeper {
 
     /// A thread or a task takes the place in the slot.
     fn displace_listener(&self) {
-        if self.armed_for.get().is_some() {
+        if self.is_armed() {
             self.disarm();
             self.is_displaced.set(true);
         }
@@ -772,9 +787,16 @@ impl Sleeper {
     /// The listener is not in the slot any more. Its descriptor is readable until it is again, so that nothing
     /// is missed that comes in between.
     fn disarm(&self) {
-        if let (Some(_), Some(listener)) = (self.armed_for.take(), &self.listener) {
-            listener.set();
+        if self.is_armed() {
+            self.armed.set(Armed::Not);
+            if let Some(listener) = &self.listener {
+                listener.set();
+            }
         }
+    }
+
+    fn is_armed(&self) -> bool {
+        self.armed.get() != Armed::Not
     }
 
     fn doors(&self) -> Doors {
