@@ -664,19 +664,24 @@ fn a_part_commit_writes_the_first_and_drops_the_rest_once() {
 
 #[test]
 fn a_commit_of_more_than_was_put_in_panics_and_commits_nothing() {
-    let drops = Drops::new();
-    let (mut producer, mut consumer) = ends(0, 4, 4);
-    assert!(producer.try_write(drops.item()).is_ok());
-    let mut chunk = producer.try_reserve(3).unwrap();
-    chunk.fill((0..2).map(|_| drops.item()));
-    assert!(panics(|| chunk.commit_first(3)));
-    assert_eq!(producer.len(), 1);
-    // What was put in belongs to the chunk, and goes with it.
-    assert_eq!(drops.alive(), 1);
-    assert!(consumer.try_read().is_ok());
-    assert!(consumer.try_read().is_err());
-    assert_eq!(producer.try_reserve(4).unwrap().capacity(), 4);
-    drops.assert_each_dropped_once();
+    // Below the mark, and up to it.
+    for capacity in [8, 4] {
+        let drops = Drops::new();
+        let (mut producer, mut consumer) = ends(0, capacity, capacity);
+        assert!(producer.try_write(drops.item()).is_ok());
+        let mut chunk = producer.try_reserve(3).unwrap();
+        chunk.fill((0..2).map(|_| drops.item()));
+        let panic = catch_unwind(AssertUnwindSafe(|| chunk.commit_first(3))).unwrap_err();
+        let said = panic.downcast_ref::<String>().unwrap();
+        assert_eq!(said, "3 items are more than the 2 that were put in");
+        assert_eq!(producer.len(), 1);
+        // What was put in belongs to the chunk, and goes with it.
+        assert_eq!(drops.alive(), 1);
+        assert!(consumer.try_read().is_ok());
+        assert!(consumer.try_read().is_err());
+        assert_eq!(producer.try_reserve(capacity).unwrap().capacity(), capacity);
+        drops.assert_each_dropped_once();
+    }
 }
 
 #[test]
@@ -1378,6 +1383,17 @@ fn a_batch_counts_what_it_holds_back_and_publishes_it_as_one() {
     let stats = producer.monitor().stats();
     assert_eq!((stats.times_told_to_stop, stats.drains), (1, 0));
     assert!(!producer.need_drain());
+}
+
+#[test]
+fn an_iterator_is_handed_over_64_items_at_a_time() {
+    let (mut producer, mut consumer) = ends(0, 1000, 1000);
+    let mut seen = Vec::new();
+    let items = (0..150).inspect(|_| seen.push(consumer.len()));
+    producer.write_iter(items).unwrap();
+    let so_many_are_there = |item: usize| item / 64 * 64;
+    assert!(seen.into_iter().eq((0..150).map(so_many_are_there)));
+    assert!(consumer.try_iter().eq(0..150));
 }
 
 #[test]

@@ -1635,6 +1635,9 @@ fn where_fences_are_chosen_late_an_end_that_idles_in_any_door_is_woken_now_and_t
                 assert_eq!(idling.try_read(), Ok(1));
                 assert!(idling.try_read().is_err());
                 ready.acknowledge();
+                let mut waits = [PollFd::new(&ready, PollFlags::IN)];
+                poll(&mut waits, Some(&IDLE.try_into().unwrap())).unwrap();
+                assert!(waits[0].revents().is_empty(), "it does not look by itself");
                 lasting.write(2).unwrap();
                 assert_eq!((is_readable(&ready), ready.acknowledge()), (true, 1));
 

@@ -147,12 +147,6 @@ impl<T, W: Weigh<T>, R, S> Writer<T, W, R, S> {
     }
 }
 
-impl<T, W, R, S> Drop for Writer<T, W, R, S> {
-    fn drop(&mut self) {
-        self.bring_back();
-    }
-}
-
 /// A slot that the next item may go into.
 pub(crate) struct Slot<'a, T, W, R, S> {
     writer: &'a mut Writer<T, W, R, S>,
@@ -314,7 +308,7 @@ impl<T, W: Weigh<T>, R, S> Reader<T, W, R, S> {
 
 impl<T, W, R, S> Drop for Reader<T, W, R, S> {
     fn drop(&mut self) {
-        self.end_mut();
+        self.end_mut(); // The cursor drops what it has not read.
     }
 }
 
@@ -405,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lent_is_brought_back_by_whoever_asks_for_the_cursor_and_by_a_drop() {
+    fn what_was_lent_is_brought_back_by_whoever_asks_for_the_cursor() {
         let (mut writer, mut reader) = ends();
         for item in 0..7 {
             writer.slot_below_mark(1).expect("below the mark").publish(
@@ -442,5 +436,25 @@ mod tests {
             "nothing is lent until the next question"
         );
         assert_eq!(reader.peek(), Some(&3), "but it may be looked at");
+    }
+
+    #[test]
+    fn a_reader_that_is_dropped_leaves_its_cursor_only_what_was_not_taken() {
+        let marks = Marks::new(8, None, Most::Slots(8)).expect("legal marks");
+        let (write, read) = ring(8, marks, Most::Slots(8), Items, 0).expect("memory");
+        let mut writer = Writer::new(write, (), Arc::new(()));
+        let mut reader = Reader::new(read, (), Arc::new(()));
+        let item = Arc::new(());
+        for _ in 0..3 {
+            let slot = writer.slot_below_mark(1).expect("below the mark");
+            slot.publish(item.clone(), |_, _, _| false, |_| ());
+        }
+        assert!(reader.ask(|end| end.cursor.look()));
+        let taken = reader.occupied().expect("it was seen");
+        let taken = taken.take(|item| item, |_, _, _| false, |_| ());
+        drop(reader);
+        drop(writer);
+        drop(taken);
+        assert_eq!(Arc::strong_count(&item), 1, "each was dropped once");
     }
 }

@@ -309,16 +309,7 @@ impl<T> Place<T> {
 
     /// How many items share a cache line; 0 if an item fills one or more, as it then pays less to ask for
     /// them ahead of time.
-    const PER_LINE: usize = {
-        const LINE: usize = 64;
-        let size = core::mem::size_of::<T>();
-        if size == 0 || size > LINE {
-            0
-        } else {
-            // The power of two below it.
-            1 << (usize::BITS - 1 - (LINE / size).leading_zeros())
-        }
-    };
+    const PER_LINE: usize = items_per_line(core::mem::size_of::<T>());
 
     /// Asks the processor for the slot that will be read now.
     #[inline(always)]
@@ -459,6 +450,16 @@ mod shadow {
     }
 }
 
+/// See [`Place::PER_LINE`]: a power of two, so that it is asked for with a mask.
+const fn items_per_line(size: usize) -> usize {
+    const LINE: usize = 64;
+    if size == 0 || size > LINE {
+        0
+    } else {
+        1 << (usize::BITS - 1 - (LINE / size).leading_zeros())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -502,5 +503,11 @@ mod tests {
         for capacity in [MAX_CAPACITY, too_much] {
             assert!(Memory::<u64>::new(capacity).is_none());
         }
+    }
+
+    #[test]
+    fn items_that_share_a_line_are_counted_by_a_power_of_two() {
+        let sizes = [0, 1, 8, 12, 33, 64, 65];
+        assert_eq!(sizes.map(items_per_line), [0, 64, 8, 4, 1, 1, 0]);
     }
 }

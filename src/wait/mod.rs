@@ -426,6 +426,7 @@ impl Gate {
         self.line.wake_at.store(wake_at, Ordering::Relaxed);
         let reliable = self.heavy_barrier(&sleeper.fenced);
         sleeper.armed.set(if reliable {
+            sleeper.again.cancel(); // of an earlier time
             Armed::For(wake_at)
         } else {
             Armed::ForNow

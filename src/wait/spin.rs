@@ -185,4 +185,100 @@ mod tests {
         }
         assert!(!spin.is_left_out());
     }
+
+    /// How often it looks, if it finds nothing.
+    fn looks(spin: &mut Spin) -> u32 {
+        let mut looks = 0;
+        let mut look = || {
+            looks += 1;
+            false
+        };
+        assert!(!spin.until(&Deadline::NEVER, &mut look));
+        looks
+    }
+
+    fn found_after(looks: u32) -> impl FnMut() -> bool {
+        let mut left = looks;
+        move || {
+            left -= 1;
+            left == 0
+        }
+    }
+
+    #[test]
+    fn spinning_that_was_left_out_is_tried_again_after_twice_as_many_waits_each_time() {
+        let mut spin = Spin::new();
+        for _ in 1..TRIES {
+            looks(&mut spin);
+        }
+        let left_out: Vec<u32> = (0..3)
+            .map(|_| {
+                assert!(looks(&mut spin) > 2, "it spins");
+                let mut waits = 0;
+                while spin.is_left_out() {
+                    assert!(looks(&mut spin) <= 2, "it does not");
+                    waits += 1;
+                }
+                waits
+            })
+            .collect();
+        assert_eq!(left_out, [8, 16, 32]);
+        assert!(spin.until(&Deadline::NEVER, &mut found_after(3)));
+        assert_eq!(spin.in_vain, 0, "it has helped");
+    }
+
+    #[test]
+    fn a_wait_is_quick_if_the_first_few_looks_are_enough() {
+        let mut spin = Spin::new();
+        assert!(spin.was_quick());
+        for (looks, is_quick) in [(1, true), (3, true), (20, false), (1, true)] {
+            assert!(spin.until(&Deadline::NEVER, &mut found_after(looks)));
+            assert_eq!(spin.was_quick(), is_quick, "{looks} looks");
+        }
+        looks(&mut spin);
+        assert!(!spin.was_quick());
+    }
+
+    #[test]
+    fn after_a_long_sleep_it_looks_less_often() {
+        let mut spin = Spin::new();
+        // Pauses of 1, 2, 4, 8 and from then on 16 hints, and a look before them.
+        let [most, least] = [MOST, LEAST].map(|budget| 1 + 4 + (budget - 15 + 15) / 16);
+        assert_eq!(looks(&mut spin), most);
+        let woken = spin.sleep();
+        std::thread::sleep(2 * SHORT);
+        woken(false);
+        assert_eq!(looks(&mut spin), least, "long, though it gave up");
+        spin = Spin::new();
+        spin.last_was_short = false;
+        spin.sleep()(false);
+        assert!(!spin.last_was_short, "to give up at once says nothing");
+        // It is not short where something else gets the processor.
+        while !spin.last_was_short {
+            spin.sleep()(true);
+        }
+        let woken = spin.sleep();
+        std::thread::sleep(2 * SHORT);
+        woken(true);
+        assert_eq!(looks(&mut spin), least);
+        assert!(spin.until(&Deadline::NEVER, &mut found_after(3)));
+        assert_eq!(looks(&mut spin), most, "spinning was enough");
+    }
+
+    #[cfg(feature = "async")]
+    #[test]
+    fn a_task_spins_before_it_leaves_its_waker_unless_it_is_not_to() {
+        let mut spin = Spin::new();
+        assert!(spin.before_pending(&mut found_after(3)));
+        spin.is_pending();
+        std::thread::sleep(2 * SHORT);
+        spin.is_ready();
+        assert!(!spin.last_was_short);
+        while !spin.last_was_short {
+            spin.is_pending();
+            spin.is_ready();
+        }
+        spin.in_tasks(false);
+        assert!(!spin.before_pending(&mut || true));
+    }
 }
