@@ -250,7 +250,10 @@ fn reserve_obeys_the_signal_though_there_is_room_above_the_mark() {
         }
         // Which try_reserve leaves to the caller, as try_write does.
         assert_eq!(put(&mut producer, 2..4), Flow::Backpressure);
-        consumer.try_chunk(4).unwrap().consume_all();
+        assert!(consumer.try_chunk(0).unwrap().is_empty());
+        let chunk = consumer.try_chunk(4).unwrap();
+        assert!(!chunk.is_empty());
+        chunk.consume_all();
         assert_eq!(RESERVE[0](&mut producer, 4), Ok(4));
     });
 }
@@ -560,6 +563,7 @@ fn a_write_chunk_takes_as_much_as_it_has_slots_and_the_consumer_sees_nothing_bef
     );
     assert!(chunk.is_empty());
     chunk.push(0).unwrap();
+    assert!(!chunk.is_empty());
     assert_eq!(chunk.fill_from_slice(&[1, 2]), 2);
     let mut more = 3..;
     assert_eq!(chunk.fill(&mut more), 2);

@@ -16,7 +16,7 @@ use std::{
         mpsc, Arc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 #[test]
@@ -50,6 +50,153 @@ fn an_abort_is_the_next_answer_though_items_are_buffered_and_known() {
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     drops.assert_each_dropped_once();
     assert_eq!(consumer.len(), 0);
+}
+
+/// Writes a 7 in one of the ways there are; whether that was refused because the other end takes no more.
+type Write = (&'static str, fn(&mut Producer<u64>) -> bool);
+
+const SHORT: Duration = Duration::from_millis(1);
+
+/// Each way, so that none goes by what its end knew before.
+const WRITES: &[Write] = &[
+    ("try_write", |producer| {
+        producer.try_write(7) == Err(TryWriteError::Closed(7))
+    }),
+    ("write", |producer| producer.write(7) == Err(WriteError(7))),
+    ("write_timeout", |producer| {
+        producer.write_timeout(7, SHORT) == Err(WriteTimeoutError::Closed(7))
+    }),
+    ("write_deadline", |producer| {
+        producer.write_deadline(7, Instant::now() + SHORT) == Err(WriteTimeoutError::Closed(7))
+    }),
+    ("try_write_slice", |producer| {
+        producer.try_write_slice(&[7]) == Err(TryWriteError::Closed(()))
+    }),
+    ("write_slice", |producer| {
+        producer.write_slice(&[7]).is_err()
+    }),
+    ("write_all", |producer| {
+        producer.write_all(&[7]).unwrap_err().written == 0
+    }),
+    ("write_iter", |producer| {
+        producer.write_iter([7]) == Err(WriteError(7))
+    }),
+    ("Batch::try_write", |producer| {
+        producer.batch().try_write(7) == Err(TryWriteError::Closed(7))
+    }),
+    ("Batch::write", |producer| {
+        producer.batch().write(7) == Err(WriteError(7))
+    }),
+    ("try_reserve", |producer| producer.try_reserve(1).is_err()),
+    ("reserve_up_to", |producer| {
+        producer.reserve_up_to(1).is_err()
+    }),
+    #[cfg(feature = "async")]
+    ("write_async", |producer| {
+        futures_lite::future::block_on(producer.write_async(7)) == Err(WriteError(7))
+    }),
+];
+
+#[test]
+fn no_way_of_writing_gives_an_item_to_a_consumer_that_takes_no_more_though_there_is_room() {
+    type Leave = fn(Consumer<u64>) -> Option<Consumer<u64>>;
+    let leaves: [(&str, Leave); 3] = [
+        ("drop", |_| None),
+        ("cancel", |consumer| {
+            consumer.cancel("enough");
+            None
+        }),
+        ("close", |mut consumer| {
+            consumer.close();
+            Some(consumer)
+        }),
+    ];
+    deadline(move || {
+        for (way, is_refused) in WRITES {
+            for (leaving, leave) in leaves {
+                let (mut producer, consumer) = highwater::channel(8);
+                producer.write_all(&[1, 2]).unwrap();
+                producer.write(3).unwrap(); // there is room for more, and the producer knows
+                let consumer = leave(consumer);
+                assert!(is_refused(&mut producer), "{way} after {leaving}");
+                drop(producer);
+                let rest = consumer.map(|consumer| consumer.into_iter().collect());
+                assert_eq!(
+                    rest.unwrap_or_else(|| vec![Ok(1), Ok(2), Ok(3)]),
+                    [Ok(1), Ok(2), Ok(3)],
+                    "{way} after {leaving}"
+                );
+            }
+        }
+    });
+}
+
+/// Reads in one of the ways there are; whether the answer was that the producer has aborted.
+type Read = (&'static str, fn(&mut Consumer<u64>) -> bool);
+
+const READS: &[Read] = &[
+    ("try_read", |consumer| {
+        matches!(consumer.try_read(), Err(TryReadError::Aborted(_)))
+    }),
+    ("read", |consumer| {
+        matches!(consumer.read(), Err(ReadError::Aborted(_)))
+    }),
+    ("read_timeout", |consumer| {
+        matches!(
+            consumer.read_timeout(SHORT),
+            Err(ReadTimeoutError::Aborted(_))
+        )
+    }),
+    ("read_deadline", |consumer| {
+        matches!(
+            consumer.read_deadline(Instant::now() + SHORT),
+            Err(ReadTimeoutError::Aborted(_))
+        )
+    }),
+    ("peek", |consumer| consumer.peek().is_none()),
+    ("try_iter", |consumer| consumer.try_iter().next().is_none()),
+    ("iter", |consumer| {
+        matches!(consumer.iter().next(), Some(Err(ReadError::Aborted(_))))
+    }),
+    ("try_read_slice", |consumer| {
+        matches!(
+            consumer.try_read_slice(&mut [0]),
+            Err(TryReadError::Aborted(_))
+        )
+    }),
+    ("read_slice", |consumer| {
+        matches!(consumer.read_slice(&mut [0]), Err(ReadError::Aborted(_)))
+    }),
+    ("read_exact", |consumer| {
+        consumer.read_exact(&mut [0]).is_err()
+    }),
+    ("try_chunk_up_to", |consumer| {
+        matches!(consumer.try_chunk_up_to(1), Err(TryReadError::Aborted(_)))
+    }),
+    ("try_chunk", |consumer| consumer.try_chunk(1).is_err()),
+    ("chunk_up_to", |consumer| {
+        matches!(consumer.chunk_up_to(1), Err(ReadError::Aborted(_)))
+    }),
+    #[cfg(feature = "async")]
+    ("read_async", |consumer| {
+        matches!(
+            futures_lite::future::block_on(consumer.read_async()),
+            Err(ReadError::Aborted(_))
+        )
+    }),
+];
+
+#[test]
+fn no_way_of_reading_takes_an_item_of_a_producer_that_has_aborted_though_it_was_seen() {
+    deadline(|| {
+        for (way, is_aborted) in READS {
+            let (mut producer, mut consumer) = highwater::channel(8);
+            producer.write_all(&[1, 2, 3]).unwrap();
+            assert_eq!(consumer.try_read(), Ok(1)); // has seen all three
+            producer.abort("failed");
+            assert!(is_aborted(&mut consumer), "{way}");
+        }
+    });
 }
 
 #[test]

@@ -2,8 +2,8 @@
 #![cfg(feature = "std")]
 
 use highwater::{
-    BuildError, Builder, MarkError, ReadError, ReadTimeoutError, Reason, TryReadError,
-    TryWriteError, WaitError, WaitTimeoutError, WriteError, WriteTimeoutError,
+    BuildError, Builder, MarkError, PipeError, PipeFailure, ReadError, ReadTimeoutError, Reason,
+    TryReadError, TryWriteError, WaitError, WaitTimeoutError, WriteError, WriteTimeoutError,
 };
 use std::{
     error::Error,
@@ -351,8 +351,36 @@ fn a_chain_of_errors_says_each_thing_once() {
     assert_eq!(chain(&ReadError::Ended).len(), 1);
     assert_eq!(chain(&closed()).len(), 1);
     assert_eq!(chain(&WaitTimeoutError::Timeout).len(), 1);
-    let marks = BuildError::Marks(MarkError::LowAboveHigh { low: 2, high: 1 });
-    assert_eq!(chain(&marks).len(), 1);
+    let marks = || BuildError::Marks(MarkError::LowAboveHigh { low: 2, high: 1 });
+    assert_eq!(chain(&marks()).len(), 1);
+
+    let of_pipe = |failure| chain(&PipeError { bytes: 3, failure });
+    let error = || io::Error::new(ErrorKind::Other, reason());
+    for failure in [
+        PipeFailure::Source(error()),
+        PipeFailure::Sink(error()),
+        PipeFailure::Thread(error()),
+    ] {
+        let texts = of_pipe(failure);
+        assert!(texts[0].ends_with(": outer"), "{texts:?}");
+        assert_eq!(texts[1..], ["inner"]);
+    }
+    for failure in [
+        PipeFailure::Build(marks()),
+        PipeFailure::SourcePanicked,
+        PipeFailure::Cancelled,
+    ] {
+        assert_eq!(of_pipe(failure).len(), 1);
+    }
+
+    #[cfg(feature = "async")]
+    {
+        let (mut producer, consumer) = highwater::channel(1);
+        consumer.cancel(reason());
+        let sent = futures_util::SinkExt::send(&mut producer, 1);
+        let error = futures_lite::future::block_on(sent).unwrap_err();
+        assert_eq!(chain(&error), cancel);
+    }
 }
 
 #[test]

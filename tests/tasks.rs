@@ -10,7 +10,7 @@ use futures_lite::{
     future::{self, block_on},
     StreamExt,
 };
-use futures_util::{Sink, SinkExt};
+use futures_util::{stream::FusedStream, Sink, SinkExt};
 use highwater::{
     Builder, Consumer, Flow, Producer, ReadError, State, TryReadError, TryWriteError, WriteError,
 };
@@ -394,7 +394,9 @@ fn a_stream_gives_results_as_the_iterator_does_and_is_done_after_the_last() {
         drop(producer);
         assert_eq!(consumer.next().await, Some(Ok(1)));
         assert_eq!(consumer.next().await, Some(Ok(2)));
+        assert!(!consumer.is_terminated());
         assert_eq!(consumer.next().await, Some(Err(ReadError::Abandoned)));
+        assert!(consumer.is_terminated());
         assert_eq!(consumer.next().await, None);
         assert_eq!(consumer.try_read(), Err(TryReadError::Abandoned));
     });
