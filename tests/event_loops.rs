@@ -922,6 +922,23 @@ fn a_callback_replaces_another_during_the_wait_and_one_that_is_cleared_is_droppe
 }
 
 #[test]
+fn a_listener_that_is_added_hears_of_what_has_come_and_one_after_a_cleared_one_too() {
+    let calls = Calls::default();
+    let (mut producer, mut consumer, fd) = stopped();
+    assert_eq!(consumer.try_iter().count(), 2);
+    producer.on_drain(calls.callback());
+    assert_eq!((calls.count(), is_readable(&fd)), (1, true));
+
+    let (mut producer, mut consumer) = channel(2, 0, 2);
+    consumer.on_ready(calls.callback());
+    assert!(consumer.try_read().is_err());
+    consumer.clear_on_ready();
+    producer.write(1).unwrap();
+    assert!(is_readable(&consumer.ready_fd().unwrap()));
+    assert_eq!(calls.count(), 1);
+}
+
+#[test]
 fn a_descriptor_and_a_callback_hear_of_the_same() {
     let (mut producer, mut consumer, fd) = stopped();
     let calls = Calls::default();
@@ -1618,7 +1635,7 @@ fn where_fences_are_chosen_late_an_end_that_idles_in_any_door_is_woken_now_and_t
                 /// It takes 9 to get there by doubling.
                 const MOST: usize = 20;
 
-                let mut channels: Vec<_> = (0..4).map(|_| channel(2, 0, 2)).collect();
+                let mut channels: Vec<_> = (0..5).map(|_| channel(2, 0, 2)).collect();
                 barrier::use_fences().unwrap();
                 let (mut lasting, mut idling) = channels.pop().unwrap();
                 let ready = idling.ready_fd().unwrap();
@@ -1658,6 +1675,15 @@ fn where_fences_are_chosen_late_an_end_that_idles_in_any_door_is_woken_now_and_t
                 assert!((2..=MOST).contains(&calls), "{calls}");
                 producer.clear_on_drain();
                 assert_eq!(consumer.try_iter().count(), 2);
+
+                let (mut producer, mut consumer) = channels.pop().unwrap();
+                let monitor = producer.monitor();
+                let reader = thread::spawn(move || consumer.read());
+                thread::sleep(IDLE); // the time is the test, and no wait
+                producer.write(1).unwrap();
+                assert_eq!(reader.join().unwrap(), Ok(1));
+                let parks = monitor.stats().consumer_parks;
+                assert!((2..=MOST).contains(&parks), "{parks}");
 
                 #[cfg(feature = "async")]
                 {
