@@ -117,7 +117,7 @@ impl<T, W: Weigh<T>> Seen<'_, T, W> {
 enum Glance {
     /// An item that was seen before, by a chunk for instance.
     Known,
-    Item,
+    Items(usize),
     Nothing,
     /// It has to be looked at properly.
     Unclear,
@@ -250,13 +250,16 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
     fn try_read_after_look(&mut self) -> Result<T, TryReadError> {
         match self.glance() {
             Glance::Known => self.read_found(),
-            Glance::Item => self.read_at_a_glance(),
+            Glance::Items(found) => self.read_at_a_glance(found),
             Glance::Nothing => Err(TryReadError::Empty),
-            Glance::Unclear => {
-                self.look_or_listen(1, 1)?;
-                self.read_found()
-            }
+            Glance::Unclear => self.try_read_unclear(),
         }
+    }
+
+    #[inline(never)]
+    fn try_read_unclear(&mut self) -> Result<T, TryReadError> {
+        self.look_or_listen(1, 1)?;
+        self.read_found()
     }
 
     /// Looks for an item, which is then taken by `read_found`.
@@ -273,8 +276,8 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
     ) -> Result<(), TryReadError> {
         match self.glance() {
             Glance::Known => Ok(()),
-            Glance::Item => {
-                self.rest.pace.found(self.cursor.items_seen());
+            Glance::Items(found) => {
+                self.rest.pace.found(found);
                 Ok(())
             }
             Glance::Nothing => Err(TryReadError::Empty),
@@ -284,7 +287,7 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
 
     /// The usual cases of a look, for those who poll: nobody has left a note, nobody listens, and it is
     /// open whether there is an item.
-    #[inline]
+    #[inline(always)]
     fn glance(&mut self) -> Glance {
         let is_quiet = self.rest.shared.writable.is_quiet();
         if is_quiet && self.cursor.has_item() {
@@ -297,8 +300,9 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
         {
             return Glance::Unclear;
         }
-        if self.cursor.look() {
-            return Glance::Item;
+        let found = self.cursor.look();
+        if found > 0 {
+            return Glance::Items(found);
         }
         self.rest.pace.found(0);
         // What comes after this is no news: the answer was true when it was asked.
@@ -309,14 +313,21 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
         }
     }
 
-    /// The item of a glance, which has seen that there is no note.
+    /// The first of the items of a glance, which has seen that there is no note.
     #[inline]
-    fn read_at_a_glance<E>(&mut self) -> Result<T, E> {
-        let found = self.cursor.items_seen();
-        let item = self.pop(Gate::passed);
-        // Not before: meanwhile the item is on its way from the other processor.
+    fn read_at_a_glance<E>(&mut self, found: usize) -> Result<T, E> {
+        // Each time the pace comes last: meanwhile the item is on its way from the other processor.
+        if !moves_cheaply::<T>() {
+            let item = self.pop(Gate::passed);
+            self.rest.pace.found(found);
+            return item;
+        }
+        let before = self.cursor.index();
+        let item = self.cursor.pop();
+        let writable = &self.rest.shared.writable;
+        writable.passed(before, before.wrapping_add(1));
         self.rest.pace.found(found);
-        item
+        Ok(item) // Not before, so that it is in a register until then.
     }
 
     fn has_listener(&self) -> bool {
@@ -452,7 +463,7 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
     fn look_at_end(&mut self) -> Result<(), TryReadError> {
         match self.rest.shared.meaning_of_empty() {
             TryReadError::Aborted(_) => Err(self.aborted()),
-            _ if self.cursor.look() => Ok(()),
+            _ if self.cursor.look() > 0 => Ok(()),
             end => Err(end),
         }
     }
@@ -735,7 +746,7 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
     fn read_when_there(&mut self, deadline: &Deadline) -> Result<T, ReadTimeoutError> {
         match self.glance() {
             Glance::Known => return self.read_found(),
-            Glance::Item => return self.read_at_a_glance(),
+            Glance::Items(found) => return self.read_at_a_glance(found),
             Glance::Nothing | Glance::Unclear => {}
         }
         self.find_when_there(deadline)?;

@@ -161,6 +161,16 @@ pub(super) fn is_before(index: usize, other: usize) -> bool {
     (index.wrapping_sub(other) as isize) < 0
 }
 
+/// How far it is from one index to another; 0 if that comes before it.
+#[inline(always)]
+fn distance(from: usize, to: usize) -> usize {
+    if is_before(from, to) {
+        to.wrapping_sub(from)
+    } else {
+        0
+    }
+}
+
 /// The producer's place in the ring.
 pub(crate) struct WriteCursor<T, W> {
     /// How far the consumer may read: our copy of `tail`. A Cell, as a mere question may publish.
@@ -408,12 +418,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     /// mark. Only where items are counted.
     #[inline]
     pub(crate) fn room_below_mark(&self) -> usize {
-        let tail = self.published();
-        if is_before(tail, self.limit) {
-            self.limit.wrapping_sub(tail)
-        } else {
-            0
-        }
+        distance(self.published(), self.limit)
     }
 
     /// Lends the slots that are free, as last seen, with which the length stays below the high mark: from which index
@@ -770,29 +775,32 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
         range
     }
 
-    /// Looks at the other side; returns whether there is an item.
+    /// Looks at the other side; returns how many items are there.
     #[inline]
-    pub(crate) fn look(&mut self) -> bool {
+    pub(crate) fn look(&mut self) -> usize {
         if self.has_stopped || self.unpublished > 0 {
-            return false;
+            return 0;
         }
         let write = &*self.accounting.write;
+        let head = self.published();
         // Acquire: pairs with the Release store in Accounting::publish_tail; the items are there.
-        self.tail_seen = write.tail.load(Ordering::Acquire);
+        let tail = write.tail.load(Ordering::Acquire);
+        self.tail_seen = tail;
+        // Of what is in registers: a consumer that spins is on its way as soon as it has the word.
+        let items = distance(head, tail);
         let len = if W::COUNTS_ITEMS.get() {
-            self.items_seen()
+            items
         } else {
             // Relaxed: not older than `tail_seen`, and none of that was consumed.
             let written = write.written.load(Ordering::Relaxed);
             written.wrapping_sub(self.consumed)
         };
         self.accounting.read.peak.raise(len);
-        let has_item = self.has_item();
-        if has_item {
+        if items > 0 {
             // The next thing that is wanted, and it has to come from the other processor.
-            self.ring.slots.place().prefetch(self.published());
+            self.ring.slots.place().prefetch(head);
         }
-        has_item
+        items
     }
 }
 
@@ -866,12 +874,7 @@ impl<T, W> ReadCursor<T, W> {
     /// Items that are there, as last seen.
     #[inline]
     pub(crate) fn items_seen(&self) -> usize {
-        let head = self.published();
-        if is_before(head, self.tail_seen) {
-            self.tail_seen.wrapping_sub(head)
-        } else {
-            0
-        }
+        distance(self.published(), self.tail_seen)
     }
 
     /// Whether an item is there, by what we last saw.

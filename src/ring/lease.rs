@@ -414,7 +414,7 @@ mod tests {
         assert_eq!(writer.len(), 7, "the same when it was brought back");
 
         assert!(reader.occupied().is_none());
-        assert!(reader.ask(|end| end.cursor.look()));
+        assert_eq!(reader.ask(|end| end.cursor.look()), 7);
         for item in 0..3 {
             assert_eq!(reader.peek(), Some(&item));
             assert_eq!(
@@ -449,7 +449,7 @@ mod tests {
             let slot = writer.slot_below_mark(1).expect("below the mark");
             slot.publish(item.clone(), |_, _, _| false, |_| ());
         }
-        assert!(reader.ask(|end| end.cursor.look()));
+        assert_eq!(reader.ask(|end| end.cursor.look()), 3);
         let taken = reader.occupied().expect("it was seen");
         let taken = taken.take(|item| item, |_, _, _| false, |_| ());
         drop(reader);
