@@ -1175,7 +1175,11 @@ fn a_read_chunk_that_is_forgotten_takes_nothing() {
 #[test]
 fn an_iterator_of_a_chunk_that_is_forgotten_gives_the_slots_back_with_the_next_operation() {
     type Next = fn(Consumer<Counted>) -> Option<Consumer<Counted>>;
-    let nexts: [Next; 8] = [
+    let nexts: [Next; 9] = [
+        |mut consumer| {
+            assert!(consumer.try_chunk(0).ok()?.is_empty());
+            Some(consumer)
+        },
         |mut consumer| {
             assert_eq!(consumer.try_read().ok()?.id, 2);
             Some(consumer)

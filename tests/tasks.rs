@@ -403,6 +403,17 @@ fn a_stream_gives_results_as_the_iterator_does_and_is_done_after_the_last() {
 }
 
 #[test]
+fn a_flush_publishes_what_a_forgotten_batch_has_left() {
+    let (mut producer, mut consumer) = highwater::channel(4);
+    let mut batch = producer.batch();
+    batch.write(1).unwrap();
+    std::mem::forget(batch);
+    assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
+    block_on(producer.flush()).unwrap();
+    assert_eq!(consumer.try_read(), Ok(1));
+}
+
+#[test]
 fn a_sink_is_ready_by_the_marks_and_refuses_everything_after_its_close() {
     let (mut producer, mut consumer) = highwater::channel(2);
     block_on(async {

@@ -118,14 +118,7 @@ impl<T> Sweep<'_, T> {
 
 impl<T> Drop for Sweep<'_, T> {
     fn drop(&mut self) {
-        /// Sweeps the rest if an item's drop panics, as a `Vec` does: a second panic is an abort.
-        struct Rest<'a, 'b, T>(&'a Sweep<'b, T>);
-        impl<T> Drop for Rest<'_, '_, T> {
-            fn drop(&mut self) {
-                self.0.drop_items();
-            }
-        }
-        /// Gives the right back, whatever panics.
+        /// Gives the right back, and sweeps the rest if an item's drop panics, as a `Vec` does: a second panic is an abort.
         struct LetGo<'a, T>(&'a Ring<T>);
         impl<T> Drop for LetGo<'_, T> {
             fn drop(&mut self) {
@@ -133,7 +126,8 @@ impl<T> Drop for Sweep<'_, T> {
                 // AcqRel: see `Ring::sweep`.
                 accounting.sweeping.swap(false, Ordering::AcqRel);
                 // Relaxed, both: if there was a loser, its `tail` came with the swap; only a holder
-                // writes `swept`, and if another has it by now, that one looks again.
+                // writes `swept`, and if another has it by now, that one looks again. (What is left after a
+                // panic this thread has seen itself.)
                 let swept = accounting.swept.load(Ordering::Relaxed);
                 if swept != accounting.write.tail.load(Ordering::Relaxed) {
                     self.0.sweep();
@@ -142,9 +136,7 @@ impl<T> Drop for Sweep<'_, T> {
         }
 
         let _let_go = LetGo(self.ring);
-        let rest = Rest(self);
-        rest.0.drop_items();
-        core::mem::forget(rest);
+        self.drop_items();
     }
 }
 
@@ -924,5 +916,49 @@ impl<T, W> ReadCursor<T, W> {
 impl<T, W> Drop for ReadCursor<T, W> {
     fn drop(&mut self) {
         drop(self.stop_reading());
+    }
+}
+
+#[cfg(all(test, feature = "std", not(loom)))]
+mod tests {
+    use super::{super::Most, *};
+
+    fn bytes() -> (WriteCursor<u8, Items>, ReadCursor<u8, Items>) {
+        let marks = Marks::new(8, None, Most::Slots(8)).expect("legal marks");
+        ring(8, marks, Most::Slots(8), Items, 0).expect("memory")
+    }
+
+    #[test]
+    fn what_may_be_uninitialised_is_known_up_to_the_furthest_slot_ahead() {
+        let (mut write, mut read) = bytes();
+        let known = |write: &WriteCursor<u8, Items>| -> Vec<usize> {
+            (write.index()..write.index() + 9)
+                .map(|index| write.uninitialised_from(index))
+                .collect()
+        };
+        let mut pass = |write: &mut WriteCursor<u8, Items>, count| {
+            for _ in 0..count {
+                write.look();
+                write
+                    .vacant_below_mark(1)
+                    .expect("there is room")
+                    .publish(1);
+                assert_eq!(read.look(), 1);
+                read.pop();
+            }
+        };
+        assert_eq!(known(&write), [8, 7, 6, 5, 4, 3, 2, 1, 0], "at first all");
+        pass(&mut write, 8);
+        assert_eq!(known(&write), [0; 9]);
+        write.uninitialised_until(11);
+        write.uninitialised_until(10);
+        assert_eq!(known(&write), [3, 2, 1, 0, 0, 0, 0, 0, 0]);
+        pass(&mut write, 4);
+        write.uninitialised_until(11);
+        assert_eq!(known(&write), [0; 9], "that is behind");
+        write.uninitialised_until(13);
+        assert_eq!(known(&write), [1, 0, 0, 0, 0, 0, 0, 0, 0]);
+        write.uninitialised_until(20);
+        assert_eq!(known(&write)[0], 8, "all again");
     }
 }

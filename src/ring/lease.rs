@@ -457,4 +457,18 @@ mod tests {
         drop(taken);
         assert_eq!(Arc::strong_count(&item), 1, "each was dropped once");
     }
+
+    #[test]
+    fn what_is_written_when_the_reader_has_gone_goes_with_the_ring_at_the_latest() {
+        let marks = Marks::new(8, None, Most::Slots(8)).expect("legal marks");
+        let (write, read) = ring(8, marks, Most::Slots(8), Items, 0).expect("memory");
+        let mut writer = Writer::new(write, (), Arc::new(()));
+        drop(read);
+        let item = Arc::new(());
+        let slot = writer.slot_below_mark(1).expect("below the mark");
+        slot.publish(item.clone(), |_, _, _| false, |_| ());
+        assert_eq!(Arc::strong_count(&item), 2);
+        drop(writer);
+        assert_eq!(Arc::strong_count(&item), 1);
+    }
 }
