@@ -764,19 +764,24 @@ impl<T> ReadEnd<T> {
         items: usize,
         deadline: &Deadline,
     ) -> Result<ReadChunk<'_, T>, ChunkError> {
-        loop {
+        let was_listening = self.rest.sleeper.is_listening();
+        let found = loop {
             let most = self.rest.shared.max_chunk();
             if items > most {
+                self.rest.sleeper.tell_displaced_listener();
                 return Err(ChunkError::TooLarge { items, most });
             }
             match self.look_for(items, items) {
-                Ok(()) => return Ok(self.chunk_of(items)),
+                Ok(()) => break Ok(()),
                 Err(error) => match error.into_read_error() {
-                    Some(error) => return Err(ChunkError::Read(error.into())),
+                    Some(error) => break Err(ChunkError::Read(error.into())),
                     None => self.wait_for_items(items, deadline)?,
                 },
             }
-        }
+            self.rest.sleeper.goes_on_waiting(was_listening);
+        };
+        self.rest.sleeper.has_waited();
+        found.map(|()| self.chunk_of(items))
     }
 }
 

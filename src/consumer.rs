@@ -598,8 +598,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         let gate = &end.rest.shared.readable;
         let (fd, is_new) = gate.event_fd(&mut end.rest.sleeper)?;
         if is_new {
-            // What came before is there already.
-            let _ = end.look_or_listen(1, 1);
+            end.listen_again();
         }
         Ok(fd)
     }
@@ -611,7 +610,8 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// look, and may come once too often. As for [`Producer::on_drain`](crate::Producer::on_drain): it runs in
     /// the thread of the other end, within its writing, and must not wait for either end, or for a lock that
     /// is held while an end is used; no lock of the channel is held; panics are caught; an operation that
-    /// waits hears of the item itself, and if it gives up the callback is called.
+    /// waits hears of the item itself, and if it gives up the callback is called. (A poll as a `Stream` or an `AsyncRead`
+    /// cannot be seen to be given up: after one, read until `Empty` again.)
     ///
     /// # Examples
     ///
@@ -641,7 +641,23 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         let end = self.reader.end_mut();
         let gate = &end.rest.shared.readable;
         gate.set_callback(&mut end.rest.sleeper, callback);
-        let _ = end.look_or_listen(1, 1);
+        end.listen_again();
+    }
+}
+
+#[cfg(feature = "std")]
+impl<T, W: Weigh<T>> ReadEnd<T, W> {
+    /// For a listener that is new, or was one of the same doors and armed: that one still has to hear of what
+    /// has come since, as no operation of the caller's finds it.
+    fn listen_again(&mut self) {
+        let was_armed = self.rest.sleeper.is_armed();
+        let looked = self.look_or_listen(1, 1);
+        if was_armed && looked != Err(TryReadError::Empty) {
+            let (gate, sleeper) = (&self.rest.shared.readable, &self.rest.sleeper);
+            if !gate.relieve(sleeper) {
+                sleeper.notify_listener();
+            }
+        }
     }
 }
 

@@ -486,6 +486,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
         if self.rest.state.get() == ProducerState::Open {
             self.publish_rest();
             self.cursor.close();
+            self.rest.relieve_listener();
             self.go_on_to(self.state_at_end());
         }
     }
@@ -495,6 +496,9 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
     fn marks_changed(&self) {
         self.publish_rest();
         self.rest.shared.readable.ring();
+        // It waits for a drain by the marks of before.
+        #[cfg(feature = "std")]
+        self.rest.shared.writable.displace_task(&self.rest.sleeper);
         self.listen_for_drain();
     }
 
@@ -742,7 +746,8 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// - **Panics** are caught: the panic hook reports them, and the operation goes on.
     /// - An operation that waits (`write`, `wait_drain`, a future) hears of the drain itself, and not the
     ///   callback. If it gives up (a timeout, a future that is dropped) after the callback had been asked for, that is
-    ///   called at once, in the producer's own thread, as it would miss a drain from then on.
+    ///   called at once, in the producer's own thread, as it would miss a drain from then on. A poll as a `Sink` or an
+    ///   `AsyncWrite` cannot be seen to be given up: after one, ask [`need_drain`](Self::need_drain) to have the callback again.
     ///
     /// # Examples
     ///
@@ -980,17 +985,24 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
         mut attempt: impl FnMut(&mut Self) -> bool,
     ) -> Result<(), WaitTimeoutError> {
         let mut refused = false;
-        loop {
+        let was_listening = self.rest.sleeper.is_listening();
+        let done = loop {
             match self.wait_until_drained(deadline) {
                 Err(WaitTimeoutError::Timeout) if refused => {
                     self.take_back_stop();
                     return Err(WaitTimeoutError::Timeout);
                 }
-                Err(error) => return Err(error),
-                Ok(()) if attempt(self) => return Ok(()),
-                Ok(()) => refused = true,
+                Err(WaitTimeoutError::Timeout) => return Err(WaitTimeoutError::Timeout),
+                Err(error) => break Err(error),
+                Ok(()) if attempt(self) => break Ok(()),
+                Ok(()) => {
+                    refused = true;
+                    self.rest.sleeper.goes_on_waiting(was_listening);
+                }
             }
-        }
+        };
+        self.rest.sleeper.has_waited();
+        done
     }
 
     /// Nobody was told of the last stop, and nobody waits for the room any more.

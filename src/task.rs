@@ -473,14 +473,26 @@ impl<T, W: Weigh<T>> Future for Closed<'_, T, W> {
         let before = end.rest.sleeper.registration();
         let (cursor, rest) = (&end.cursor, &mut end.rest);
         let shared = &*rest.shared;
-        let _ = shared.is_refusing()
-            || shared.writable.leave_waker(
+        while !shared.is_refusing() {
+            // A listener, whose place this takes, is to hear of the drain all the same: this hears of it first.
+            let drains = rest.sleeper.has_listener() && cursor.need_drain();
+            if !drains {
+                rest.sleeper.tell_displaced_listener();
+            }
+            let is_over = shared.writable.leave_waker(
                 &mut rest.sleeper,
                 cx.waker(),
-                // Out of the consumer's reach, as long as nothing more is written.
-                || cursor.index().wrapping_add(1),
-                || shared.is_refusing(),
+                || match drains {
+                    true => cursor.drain_index(),
+                    // Out of the consumer's reach, as long as nothing more is written.
+                    false => cursor.index().wrapping_add(1),
+                },
+                || shared.is_refusing() || (drains && !cursor.need_drain()),
             );
+            if !is_over {
+                break;
+            }
+        }
         this.left.note(before, rest.sleeper.registration());
         match end.open_or_error() {
             Err(error) => Poll::Ready(error),

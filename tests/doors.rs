@@ -2,6 +2,12 @@
 #![cfg(all(feature = "async", feature = "eventfd", target_os = "linux"))]
 #![allow(clippy::incompatible_msrv)]
 
+#[path = "common/process.rs"]
+mod process;
+
+mod common;
+
+use common::{deadline, eventually};
 use highwater::*;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use std::{
@@ -484,4 +490,151 @@ fn a_sleep_that_takes_the_place_of_a_task_wakes_it() {
         Err(ReadTimeoutError::Timeout)
     );
     assert_eq!(b.0.load(Ordering::SeqCst), 1);
+}
+
+fn by_weight(
+    high: usize,
+    low: usize,
+    limit: usize,
+) -> (Producer<usize, WeighBy>, Consumer<usize, WeighBy>) {
+    Builder::new()
+        .weigh_by((|weight: &usize| *weight) as WeighBy)
+        .high_water_mark(high)
+        .low_water_mark(low)
+        .limit(limit)
+        .build()
+        .unwrap()
+}
+type WeighBy = fn(&usize) -> usize;
+
+#[test]
+fn a_write_that_is_refused_after_the_drain_and_gives_up_calls_the_callback_whose_place_it_took() {
+    deadline(|| {
+        let (mut producer, mut consumer) = by_weight(10, 8, 10);
+        let (drained, on_drain) = counter();
+        producer.on_drain(on_drain);
+        assert_eq!(producer.try_write(2), Ok(Flow::Ready));
+        assert_eq!(producer.try_write(8), Ok(Flow::Backpressure));
+        let monitor = producer.monitor();
+        let reader = thread::spawn(move || {
+            // The question is counted too: it has left a listener.
+            eventually("the writer sleeps", || monitor.stats().producer_parks >= 2);
+            assert_eq!(consumer.try_read(), Ok(2)); // drained, but not for a 5
+            consumer
+        });
+        let written = producer.write_timeout(5, Duration::from_millis(200));
+        assert_eq!(written, Err(WriteTimeoutError::Timeout(5)));
+        drop(reader.join().unwrap());
+        assert!(!producer.need_drain());
+        assert_eq!(drained.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn a_chunk_that_becomes_too_large_in_its_sleep_calls_the_callback_whose_place_it_took() {
+    deadline(|| {
+        let (mut producer, mut consumer) = Builder::new()
+            .high_water_mark(8)
+            .low_water_mark(4)
+            .build::<u8>()
+            .unwrap();
+        let (ready, on_ready) = counter();
+        consumer.on_ready(on_ready);
+        assert!(consumer.try_read().is_err());
+        let monitor = producer.monitor();
+        let reader = thread::spawn(move || {
+            let too_large = consumer.chunk(5).unwrap_err();
+            assert!(matches!(too_large, ChunkError::TooLarge { .. }));
+            consumer
+        });
+        eventually("the reader sleeps", || monitor.stats().consumer_parks >= 2);
+        producer.set_low_water_mark(0).unwrap();
+        drop(reader.join().unwrap());
+        assert_eq!(ready.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn a_task_that_waits_by_marks_that_have_changed_is_woken_to_wait_by_the_new_ones() {
+    use futures_util::Sink;
+    for with_descriptor in [false, true] {
+        let (mut producer, mut consumer) = Builder::new()
+            .high_water_mark(8)
+            .low_water_mark(0)
+            .build::<u8>()
+            .unwrap();
+        let _fd = with_descriptor.then(|| producer.drain_fd().unwrap());
+        producer.write_all(&[0; 8]).unwrap();
+        let (b, w) = bell();
+        let polled = |producer: &mut Producer<u8>| {
+            Pin::new(producer).poll_ready(&mut Context::from_waker(&w))
+        };
+        assert!(polled(&mut producer).is_pending());
+        producer.set_low_water_mark(4).unwrap();
+        assert_eq!(b.0.load(Ordering::SeqCst), 1);
+        assert!(polled(&mut producer).is_pending());
+        consumer.try_chunk(5).unwrap().consume_all();
+        assert_eq!(b.0.load(Ordering::SeqCst), 2);
+        assert!(polled(&mut producer).is_ready());
+    }
+}
+
+#[test]
+fn a_task_that_waits_for_the_close_lets_the_callback_hear_of_the_drain() {
+    let (mut producer, mut consumer) = channel(1);
+    let (drained, on_drain) = counter();
+    producer.on_drain(on_drain);
+    assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
+    let (b, w) = bell();
+    let mut closed = producer.closed();
+    assert!(poll1(&mut closed, &w).is_pending());
+    assert_eq!(consumer.try_read(), Ok(1));
+    assert_eq!(b.0.load(Ordering::SeqCst), 1, "the task hears of it first");
+    assert!(poll1(&mut closed, &w).is_pending());
+    assert_eq!(drained.load(Ordering::SeqCst), 1);
+    drop(consumer);
+    assert_eq!(b.0.load(Ordering::SeqCst), 2);
+    assert!(poll1(&mut closed, &w).is_ready());
+    drop(closed);
+    assert_eq!(drained.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_sink_that_is_closed_makes_the_descriptor_readable() {
+    use futures_util::Sink;
+    let (mut producer, _consumer) = channel(1);
+    let fd = producer.drain_fd().unwrap();
+    assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
+    assert!(!readable(&fd));
+    let (_b, w) = bell();
+    let closed = Pin::new(&mut producer).poll_close(&mut Context::from_waker(&w));
+    assert!(closed.is_ready());
+    assert!(readable(&fd));
+    assert!(!producer.need_drain());
+}
+
+#[test]
+fn where_fences_are_chosen_late_a_future_that_is_dropped_leaves_no_waker_behind() {
+    process::alone(
+        "where_fences_are_chosen_late_a_future_that_is_dropped_leaves_no_waker_behind",
+        || {
+            let (mut producer, mut consumer) = channel(1);
+            barrier::use_fences().unwrap();
+            let (b, w) = bell();
+            let held = Arc::strong_count(&b);
+            let mut read = consumer.read_async();
+            assert!(poll1(&mut read, &w).is_pending());
+            drop(read);
+            assert_eq!(Arc::strong_count(&b), held);
+            let _ = producer.try_write(1).unwrap();
+            let mut write = producer.write_async(2);
+            assert!(poll1(&mut write, &w).is_pending());
+            drop(write);
+            let mut closed = producer.closed();
+            assert!(poll1(&mut closed, &w).is_pending());
+            drop(closed);
+            assert_eq!(Arc::strong_count(&b), held);
+            assert_eq!(b.0.load(Ordering::SeqCst), 0, "nobody waits");
+        },
+    );
 }

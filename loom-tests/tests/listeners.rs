@@ -448,7 +448,30 @@ fn a_callback_hears_of_an_item_that_comes_as_a_descriptor_joins_it() {
         });
         let fd = consumer.ready_fd().unwrap();
         let _producer = writer.join().unwrap();
-        assert_eq!(calls.load(Ordering::Relaxed), 1);
+        // Once too often, if it came between the look and the arming.
+        assert!((1..=2).contains(&calls.load(Ordering::Relaxed)));
+        assert!(fd.is_readable());
+    });
+}
+
+#[test]
+fn a_callback_that_waits_for_several_items_hears_of_them_though_a_descriptor_joins_it_between_them() {
+    in_both_modes(10, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 2);
+        let calls = Arc::<AtomicUsize>::default();
+        let counter = calls.clone();
+        consumer.on_ready(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        });
+        assert!(consumer.try_chunk(2).is_err());
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(1).unwrap();
+            let _ = producer.try_write(2).unwrap();
+            producer
+        });
+        let fd = consumer.ready_fd().unwrap();
+        let _producer = writer.join().unwrap();
+        assert!(calls.load(Ordering::Relaxed) >= 1);
         assert!(fd.is_readable());
     });
 }

@@ -80,8 +80,9 @@ pub fn mode() -> Mode {
 /// single channel there is [`Builder::full_fences`](crate::Builder::full_fences).
 ///
 /// A channel that was made before this changes over when its other end next writes or reads; until
-/// then an end that sleeps in it looks for itself, at most ten times a second. The same holds for all
-/// channels of the moment at which the kernel turns out to refuse the call.
+/// then an end that sleeps in it looks for itself, at most ten times a second (a task is woken for that, and a callback
+/// called, by a thread of its own). The same holds for all channels of the moment at which the kernel turns out to
+/// refuse the call.
 ///
 /// # Errors
 ///

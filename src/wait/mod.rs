@@ -295,6 +295,7 @@ impl Gate {
         }
         // In a model a coin is tossed for the deadline only where the sleep begins.
         if !MODEL && deadline.has_passed() {
+            sleeper.tell_displaced_listener();
             return false;
         }
         self.displace_task(sleeper);
@@ -336,7 +337,7 @@ impl Gate {
         // No Waker survives the wait, whichever way it ended.
         self.disarm(sleeper);
         if in_time {
-            sleeper.is_displaced.set(false);
+            sleeper.has_waited();
         } else {
             sleeper.tell_displaced_listener();
         }
@@ -382,6 +383,7 @@ impl Gate {
         if ready() {
             let _ = sleeper.barrier_is_dear(begun);
             self.disarm(sleeper);
+            sleeper.again.cancel();
             return true;
         }
         if sleeper.barrier_is_dear(begun) {
@@ -502,7 +504,7 @@ impl Gate {
     #[inline]
     pub(crate) fn forget_registration(&self, sleeper: &Sleeper, of_future: &OfFuture) {
         // Hardly ever: most futures have never waited.
-        if of_future.registration.0.is_some() {
+        if of_future.registration.0.is_some() || sleeper.is_displaced.get() {
             self.forget_if_there(sleeper, of_future);
         }
     }
@@ -510,15 +512,18 @@ impl Gate {
     #[cfg(feature = "async")]
     #[inline(never)]
     fn forget_if_there(&self, sleeper: &Sleeper, of_future: &OfFuture) {
-        if of_future.registration == sleeper.registration() {
+        let registration = sleeper.registration();
+        if registration.0.is_some() && registration == of_future.registration {
             if of_future.has_displaced {
                 self.displace_task(sleeper);
             } else {
                 self.put_waker(None);
                 sleeper.forget_task();
             }
-            sleeper.tell_displaced_listener();
+            sleeper.again.cancel();
         }
+        // Also of one that was about to look a second time, and had left nothing.
+        sleeper.tell_displaced_listener();
     }
 
     /// For the owner, when there is nothing to wait for any more, but nobody rings for that: a listener that is
@@ -543,7 +548,7 @@ impl Gate {
 
     /// For the owner: takes a task's Waker out of the slot, and wakes the task, as nobody else would: it is to poll
     /// again.
-    fn displace_task(&self, sleeper: &Sleeper) {
+    pub(crate) fn displace_task(&self, sleeper: &Sleeper) {
         if sleeper.has_task() {
             let task = self.bell.slot.lock().take();
             sleeper.forget_task();
@@ -702,7 +707,7 @@ impl Sleeper {
     pub(crate) fn is_ready(&mut self) {
         self.second_look.has_found();
         self.spin.is_ready();
-        self.is_displaced.set(false);
+        self.has_waited();
     }
 
     /// Whose Waker is in the slot.
@@ -778,8 +783,24 @@ impl Sleeper {
         }
     }
 
+    /// Whether a listener waits to hear, or did when a thread or a task took its place.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.is_armed() || self.is_displaced.get()
+    }
+
+    /// A wait has ended, but not the operation: if that `was_listening` when it began, the listener goes without a
+    /// place until the operation has.
+    pub(crate) fn goes_on_waiting(&self, was_listening: bool) {
+        self.is_displaced.set(was_listening);
+    }
+
+    /// An operation that waited has found what it waited for, or that there will be none: who called it knows.
+    pub(crate) fn has_waited(&self) {
+        self.is_displaced.set(false);
+    }
+
     /// A wait has given up, or a future was dropped: whoever relied on the listener is to look for itself.
-    fn tell_displaced_listener(&self) {
+    pub(crate) fn tell_displaced_listener(&self) {
         if self.is_displaced.take() {
             self.notify_listener();
         }
@@ -796,7 +817,7 @@ impl Sleeper {
         }
     }
 
-    fn is_armed(&self) -> bool {
+    pub(crate) fn is_armed(&self) -> bool {
         self.armed.get() != Armed::Not
     }
 
