@@ -455,7 +455,8 @@ fn a_callback_hears_of_an_item_that_comes_as_a_descriptor_joins_it() {
 }
 
 #[test]
-fn a_callback_that_waits_for_several_items_hears_of_them_though_a_descriptor_joins_it_between_them() {
+fn a_callback_that_waits_for_several_items_hears_of_them_though_a_descriptor_joins_it_between_them()
+{
     in_both_modes(10, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let calls = Arc::<AtomicUsize>::default();

@@ -921,7 +921,10 @@ impl<T, W> Drop for ReadCursor<T, W> {
 
 #[cfg(all(test, feature = "std", not(loom)))]
 mod tests {
-    use super::{super::Most, *};
+    use super::{
+        super::{Most, ReadRegion},
+        *,
+    };
 
     fn bytes() -> (WriteCursor<u8, Items>, ReadCursor<u8, Items>) {
         let marks = Marks::new(8, None, Most::Slots(8)).expect("legal marks");
@@ -960,5 +963,25 @@ mod tests {
         assert_eq!(known(&write), [1, 0, 0, 0, 0, 0, 0, 0, 0]);
         write.uninitialised_until(20);
         assert_eq!(known(&write)[0], 8, "all again");
+    }
+
+    #[test]
+    fn a_look_finds_nothing_while_slots_are_read_and_not_given_back() {
+        let (mut write, mut read) = bytes();
+        for item in 0..3 {
+            write
+                .vacant_below_mark(1)
+                .expect("there is room")
+                .publish(item);
+        }
+        assert_eq!(read.look(), 3);
+        assert_eq!(ReadRegion::new(&mut read, 2).pop(), Some(0));
+        assert_eq!(read.look(), 0, "the next one would come before the first");
+        assert!(!read.has_item());
+        assert!(read.publish_rest().is_some());
+        assert_eq!(read.look(), 2);
+        assert_eq!(read.pop(), 1);
+        drop(read.stop_reading());
+        assert_eq!(read.look(), 0, "the rest is dropped");
     }
 }

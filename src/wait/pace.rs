@@ -62,12 +62,9 @@ impl Pace {
         }
     }
 
-    /// Never pauses.
+    /// Never pauses, as of a channel that is too small.
     pub(crate) fn off() -> Self {
-        Self {
-            enough: 0,
-            ..Self::new(0, 1)
-        }
+        Self::new(0, 1)
     }
 
     /// Whether it pauses before its next look.
