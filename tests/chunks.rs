@@ -1058,6 +1058,20 @@ fn to_consume_more_than_there_is_panics_and_takes_nothing() {
     assert_eq!(drops.alive(), 3);
     assert!(consumer.try_iter().map(|item| item.id).eq(0..3));
     drops.assert_each_dropped_once();
+
+    // Of items that need no drop, which are given back without a look at each.
+    let (mut producer, mut consumer) = ends(0, 4, 4);
+    producer.write_all(&[0, 1, 2]).unwrap();
+    for count in [3, 4, usize::MAX] {
+        let chunk = consumer.try_chunk(2).unwrap();
+        let panic = catch_unwind(AssertUnwindSafe(|| chunk.consume(count))).unwrap_err();
+        let said = panic.downcast_ref::<String>().unwrap();
+        assert_eq!(
+            *said,
+            format!("{count} items are more than the 2 of this chunk")
+        );
+    }
+    assert!(consumer.try_iter().eq(0..3));
 }
 
 #[test]
