@@ -117,6 +117,7 @@ impl<T, W: Weigh<T>> Seen<'_, T, W> {
 enum Glance {
     /// An item that was seen before, by a chunk for instance.
     Known,
+    /// So many, as a look has just found.
     Items(usize),
     Nothing,
     /// It has to be looked at properly.
@@ -406,14 +407,19 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
         #[cfg(feature = "std")]
         if self.has_listener() {
             self.rest.pace.was_slow();
-            let (shared, index) = (&*self.rest.shared, self.cursor.index());
-            let wake_at = index.wrapping_add(_wanted);
-            let listening = shared.readable.listen(&self.rest.sleeper, wake_at, || {
-                shared.has_items_or_end(index, _wanted)
-            });
-            return listening != Listening::Waits;
+            return self.let_listener_wait(_wanted) != Listening::Waits;
         }
         false
+    }
+
+    #[cfg(feature = "std")]
+    fn let_listener_wait(&self, wanted: usize) -> Listening {
+        let (shared, index) = (&*self.rest.shared, self.cursor.index());
+        let wake_at = index.wrapping_add(wanted);
+        let is_ready = || shared.has_items_or_end(index, wanted);
+        shared
+            .readable
+            .listen(&self.rest.sleeper, wake_at, is_ready)
     }
 
     /// Sees to it that the cursor knows of `wanted` items, or better of `enough`; of fewer only if these
@@ -651,11 +657,18 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
     /// has come since, as no operation of the caller's finds it.
     fn listen_again(&mut self) {
         let was_armed = self.rest.sleeper.is_armed();
-        let looked = self.look_or_listen(1, 1);
-        if was_armed && looked != Err(TryReadError::Empty) {
-            let (gate, sleeper) = (&self.rest.shared.readable, &self.rest.sleeper);
-            if !gate.relieve(sleeper) {
-                sleeper.notify_listener();
+        if self.look_for(1, 1) != Err(TryReadError::Empty) {
+            self.rest.shared.readable.relieve(&self.rest.sleeper);
+            return;
+        }
+        let listening = self.let_listener_wait(1);
+        if let Listening::IsReady {
+            was_told: false,
+            was_rung: false,
+        } = listening
+        {
+            if was_armed {
+                self.rest.sleeper.notify_listener();
             }
         }
     }

@@ -674,7 +674,10 @@ fn let_listener_wait<T, W: Weigh<T>>(
         shared.is_refusing() || !cursor.need_drain()
     });
     // It is about to be told to stop, and must hear that this is over.
-    if listening == (Listening::IsReady { was_told: false }) {
+    if let Listening::IsReady {
+        was_told: false, ..
+    } = listening
+    {
         sleeper.notify_listener();
     }
 }

@@ -473,13 +473,10 @@ impl<T, W: Weigh<T>> Future for Closed<'_, T, W> {
         let before = end.rest.sleeper.registration();
         let (cursor, rest) = (&end.cursor, &mut end.rest);
         let shared = &*rest.shared;
-        while !shared.is_refusing() {
-            // A listener, whose place this takes, is to hear of the drain all the same: this hears of it first.
-            let drains = rest.sleeper.has_listener() && cursor.need_drain();
-            if !drains {
-                rest.sleeper.tell_displaced_listener();
-            }
-            let is_over = shared.writable.leave_waker(
+        // A listener, whose place this takes, is to hear of the drain all the same: this hears of it first.
+        let drains = rest.sleeper.has_listener() && cursor.need_drain();
+        let _ = shared.is_refusing()
+            || shared.writable.leave_waker(
                 &mut rest.sleeper,
                 cx.waker(),
                 || match drains {
@@ -487,11 +484,11 @@ impl<T, W: Weigh<T>> Future for Closed<'_, T, W> {
                     // Out of the consumer's reach, as long as nothing more is written.
                     false => cursor.index().wrapping_add(1),
                 },
-                || shared.is_refusing() || (drains && !cursor.need_drain()),
+                || shared.is_refusing(),
             );
-            if !is_over {
-                break;
-            }
+        // Behind the announcement: a drain that comes later wakes this task, and is found in its next poll.
+        if !cursor.need_drain() {
+            rest.sleeper.tell_displaced_listener();
         }
         this.left.note(before, rest.sleeper.registration());
         match end.open_or_error() {

@@ -44,6 +44,23 @@ fn poll1<F: Future + Unpin>(f: &mut F, w: &Waker) -> Poll<F::Output> {
     Pin::new(f).poll(&mut Context::from_waker(w))
 }
 
+type WeighBy = fn(&usize) -> usize;
+
+/// Items that weigh what they are.
+fn by_weight(
+    high: usize,
+    low: usize,
+    limit: usize,
+) -> (Producer<usize, WeighBy>, Consumer<usize, WeighBy>) {
+    Builder::new()
+        .weigh_by((|weight: &usize| *weight) as WeighBy)
+        .high_water_mark(high)
+        .low_water_mark(low)
+        .limit(limit)
+        .build()
+        .unwrap()
+}
+
 #[test]
 fn a_write_in_a_task_that_is_told_to_stop_leaves_the_listener_armed() {
     let (mut producer, mut consumer) = channel(1);
@@ -95,13 +112,7 @@ fn a_read_that_gave_way_and_is_dropped_leaves_the_listener_armed() {
 
 #[test]
 fn a_low_mark_that_is_raised_to_the_length_makes_the_descriptor_readable_weighted() {
-    let (mut producer, _consumer) = Builder::new()
-        .weigh_by(|w: &usize| *w)
-        .high_water_mark(10)
-        .low_water_mark(5)
-        .limit(20)
-        .build::<usize>()
-        .unwrap();
+    let (mut producer, _consumer) = by_weight(10, 5, 20);
     let fd = producer.drain_fd().unwrap();
     let _ = producer.try_write(5).unwrap();
     assert_eq!(producer.try_write(5), Ok(Flow::Backpressure));
@@ -114,13 +125,7 @@ fn a_low_mark_that_is_raised_to_the_length_makes_the_descriptor_readable_weighte
 
 #[test]
 fn a_refusal_that_is_forgotten_makes_the_descriptor_readable_where_items_weigh() {
-    let (mut producer, _consumer) = Builder::new()
-        .weigh_by(|w: &usize| *w)
-        .high_water_mark(12)
-        .low_water_mark(11)
-        .limit(20)
-        .build::<usize>()
-        .unwrap();
+    let (mut producer, _consumer) = by_weight(12, 11, 20);
     let fd = producer.drain_fd().unwrap();
     let _ = producer.try_write(5).unwrap();
     let _ = producer.try_write(5).unwrap();
@@ -173,13 +178,7 @@ fn a_write_that_gives_up_leaves_the_descriptor_readable() {
 
 #[test]
 fn a_batch_that_makes_a_drain_come_earlier_makes_the_descriptor_readable() {
-    let (mut producer, _consumer) = Builder::new()
-        .weigh_by(|w: &usize| *w)
-        .high_water_mark(12)
-        .low_water_mark(11)
-        .limit(20)
-        .build::<usize>()
-        .unwrap();
+    let (mut producer, _consumer) = by_weight(12, 11, 20);
     let fd = producer.drain_fd().unwrap();
     let _ = producer.try_write(5).unwrap();
     let _ = producer.try_write(4).unwrap();
@@ -491,21 +490,6 @@ fn a_sleep_that_takes_the_place_of_a_task_wakes_it() {
     );
     assert_eq!(b.0.load(Ordering::SeqCst), 1);
 }
-
-fn by_weight(
-    high: usize,
-    low: usize,
-    limit: usize,
-) -> (Producer<usize, WeighBy>, Consumer<usize, WeighBy>) {
-    Builder::new()
-        .weigh_by((|weight: &usize| *weight) as WeighBy)
-        .high_water_mark(high)
-        .low_water_mark(low)
-        .limit(limit)
-        .build()
-        .unwrap()
-}
-type WeighBy = fn(&usize) -> usize;
 
 #[test]
 fn a_write_that_is_refused_after_the_drain_and_gives_up_calls_the_callback_whose_place_it_took() {

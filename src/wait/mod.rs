@@ -422,7 +422,8 @@ impl Gate {
             return Listening::Waits; // Nobody has rung since.
         }
         self.displace_task(sleeper);
-        self.put_waker(Some(Waker::from(listener.clone())));
+        let was_armed = sleeper.is_armed();
+        let was_rung = !self.put_waker(Some(Waker::from(listener.clone()))) && was_armed;
         sleeper.is_displaced.set(false);
         // Relaxed: as in `wait_until`.
         self.line.wake_at.store(wake_at, Ordering::Relaxed);
@@ -435,7 +436,7 @@ impl Gate {
         });
         if ready() {
             let was_told = !self.disarm(sleeper);
-            return Listening::IsReady { was_told };
+            return Listening::IsReady { was_told, was_rung };
         }
         self.parks.bump();
         if !reliable {
@@ -475,9 +476,10 @@ impl Gate {
     fn set_doors(&self, sleeper: &mut Sleeper, doors: Doors) {
         let listener = Listener::of(doors).map(Arc::new);
         self.displace_task(sleeper);
-        sleeper.again.cancel(); // The old one's; the new one makes its own as it is armed.
-                                // One that is armed is relieved by the new one, so that at each moment one of them hears. What is
-                                // announced stays.
+        // The old one's call: the new one makes its own as it is armed.
+        sleeper.again.cancel();
+        // One that is armed is relieved by the new one, so that at each moment one of them hears. What is
+        // announced stays.
         let next = if sleeper.is_armed() {
             listener.clone().map(Waker::from)
         } else {
@@ -636,6 +638,8 @@ pub(crate) enum Listening {
     IsReady {
         /// The listener has heard of it.
         was_told: bool,
+        /// It had heard of something since it was armed the last time.
+        was_rung: bool,
     },
 }
 

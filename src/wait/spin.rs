@@ -242,8 +242,8 @@ mod tests {
     #[test]
     fn after_a_long_sleep_it_looks_less_often() {
         let mut spin = Spin::new();
-        // Pauses of 1, 2, 4, 8 and from then on 16 hints, and a look before them.
-        let [most, least] = [MOST, LEAST].map(|budget| 1 + 4 + (budget - 15 + 15) / 16);
+        // A look, pauses of 1, 2, 4 and 8 hints with a look after each, and then of 16 until the budget is spent.
+        let [most, least] = [MOST, LEAST].map(|budget| 5 + budget / 16);
         assert_eq!(looks(&mut spin), most);
         let woken = spin.sleep();
         std::thread::sleep(2 * SHORT);
