@@ -4,6 +4,7 @@
 use crate::{
     consumer::Consumer,
     error::BuildError,
+    interval::FenceInterval,
     producer::Producer,
     ring::{self, Marks, Most, MAX_LENGTH},
     shared::Shared,
@@ -84,6 +85,7 @@ pub struct Builder<W = Items> {
     fences: Fences,
     adaptive_pause: bool,
     first_index: usize,
+    fence_interval: Option<usize>,
 }
 
 impl Builder {
@@ -98,6 +100,7 @@ impl Builder {
             fences: Fences::Asymmetric,
             adaptive_pause: true,
             first_index: 0,
+            fence_interval: None,
         }
     }
 }
@@ -141,6 +144,7 @@ impl<W> Builder<W> {
             fences: self.fences,
             adaptive_pause: self.adaptive_pause,
             first_index: self.first_index,
+            fence_interval: self.fence_interval,
         }
     }
 
@@ -187,6 +191,14 @@ impl<W> Builder<W> {
         self
     }
 
+    /// With how many items between two that the consumer gives back with a full fence, rounded down to a power of two;
+    /// for models, whose rings are too small to have any. Only where items are counted.
+    #[doc(hidden)]
+    pub fn fence_interval(mut self, items: usize) -> Self {
+        self.fence_interval = Some(items);
+        self
+    }
+
     /// Where the indices begin, for tests of their wrap-around.
     #[doc(hidden)]
     pub fn first_index(mut self, index: usize) -> Self {
@@ -224,8 +236,19 @@ impl<W> Builder<W> {
         let high = self.high_water_mark.unwrap_or(default_high);
         let marks = Marks::new(high, self.low_water_mark, most)?;
 
-        let (write, read) =
-            ring::cursor::ring(capacity, marks, most, self.weigh, self.first_index)?;
+        let interval = match self.fence_interval {
+            _ if !W::COUNTS_ITEMS.get() => FenceInterval::NEVER,
+            Some(items) => FenceInterval::of(items),
+            None => FenceInterval::between(marks),
+        };
+        let (write, read) = ring::cursor::ring(
+            capacity,
+            marks,
+            most,
+            self.weigh,
+            self.first_index,
+            interval,
+        )?;
         #[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
         let fences = if crate::wait::barrier::is_fence() {
             Fences::Full
@@ -238,6 +261,7 @@ impl<W> Builder<W> {
             write.accounting().clone(),
             self.first_index,
             fences,
+            interval,
         ));
         let pace = if self.adaptive_pause {
             Pace::new(capacity, core::mem::size_of::<T>())

@@ -415,11 +415,11 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
     #[cfg(feature = "std")]
     fn let_listener_wait(&self, wanted: usize) -> Listening {
         let (shared, index) = (&*self.rest.shared, self.cursor.index());
-        let wake_at = index.wrapping_add(wanted);
+        let awaited = shared.writing_up_to(index.wrapping_add(wanted));
         let is_ready = || shared.has_items_or_end(index, wanted);
         shared
             .readable
-            .listen(&self.rest.sleeper, wake_at, is_ready)
+            .listen(&self.rest.sleeper, &awaited, is_ready)
     }
 
     /// Sees to it that the cursor knows of `wanted` items, or better of `enough`; of fewer only if these
@@ -803,10 +803,11 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
         deadline: &Deadline,
     ) -> Result<(), ReadTimeoutError> {
         let (index, rest) = (self.cursor.index(), &mut self.rest);
-        let (wake_at, shared) = (index.wrapping_add(wanted), &*rest.shared);
+        let shared = &*rest.shared;
+        let awaited = shared.writing_up_to(index.wrapping_add(wanted));
         let in_time = shared
             .readable
-            .wait_until(&mut rest.sleeper, wake_at, deadline, || {
+            .wait_until(&mut rest.sleeper, &awaited, deadline, || {
                 shared.has_news(index, wanted)
             });
         if !rest.sleeper.was_quick() {

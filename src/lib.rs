@@ -78,8 +78,8 @@
 //! All can be mixed on the same end. An end that waits looks again for some microseconds, then sleeps,
 //! and uses no CPU. Every event that can end its wait wakes it: data or drain, end, abandonment,
 //! abort, close, cancel. An item that finds room, or is there, costs no lock, no system call, and on
-//! Linux no fence either ([`barrier`] says how, and how to have it otherwise); but for the one for
-//! which the other side sleeps: it pays for the wake-up.
+//! Linux no fence either, but for one read in 128 or more ([`barrier`] says how, and how to have it
+//! otherwise). Only the item for which the other side sleeps pays for more: the wake-up.
 //!
 //! # Three doors
 //!
@@ -172,6 +172,7 @@ mod bytes;
 mod chunk;
 mod consumer;
 mod error;
+mod interval;
 #[cfg(test)]
 mod lines;
 mod monitor;
@@ -229,6 +230,10 @@ pub use task::{Closed, ReadAsync, SinkError, WaitDrain, WriteAsync};
 /// to sleep, which is the rare case, can pay for both, by a call to
 /// [`membarrier(2)`](https://man7.org/linux/man-pages/man2/membarrier.2.html); the item then costs
 /// no fence at all. Where the call is not available both sides use fences.
+///
+/// A producer that was told to stop mostly waits for many items to be read. Where the marks are 256 items or more apart the
+/// consumer passes a fence on its way from one to the other, with one read in 128 to 4096, and the producer sleeps without
+/// that call, which takes longer than all the rest of a sleep and interrupts the consumer.
 #[cfg(feature = "std")]
 pub mod barrier {
     pub use crate::wait::barrier::{mode, use_fences, Mode, TooLate};

@@ -26,7 +26,7 @@ use {
     crate::{
         error::{WaitTimeoutError, WriteError, WriteTimeoutError},
         sync::{Deadline, Instant},
-        wait::{listener::Callback, Listening, Sleeper},
+        wait::{listener::Callback, Awaited, Listening, Sleeper},
     },
     std::error::Error,
 };
@@ -653,6 +653,17 @@ pub(crate) fn listen_for_drain<T, W: Weigh<T>>(
     }
 }
 
+/// What a producer that was told to stop waits for.
+#[cfg(feature = "std")]
+pub(crate) fn drain_of<T, W: Weigh<T>>(
+    cursor: &WriteCursor<T, W>,
+) -> Awaited<impl Fn() -> usize + '_> {
+    Awaited {
+        wake_at: cursor.drain_index(),
+        now: move || cursor.head(),
+    }
+}
+
 #[cfg(feature = "std")]
 #[cold]
 #[inline(never)]
@@ -670,7 +681,7 @@ fn let_listener_wait<T, W: Weigh<T>>(
         }
         return;
     }
-    let listening = shared.writable.listen(sleeper, cursor.drain_index(), || {
+    let listening = shared.writable.listen(sleeper, &drain_of(cursor), || {
         shared.is_refusing() || !cursor.need_drain()
     });
     // It is about to be told to stop, and must hear that this is over.
@@ -1032,7 +1043,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
             let shared = &*rest.shared;
             shared
                 .writable
-                .wait_until(&mut rest.sleeper, cursor.drain_index(), deadline, || {
+                .wait_until(&mut rest.sleeper, &drain_of(cursor), deadline, || {
                     shared.is_refusing() || !cursor.need_drain()
                 })
         };
@@ -1152,7 +1163,9 @@ impl Finish {
         let (shared, last) = (&*self.shared, self.last);
         shared
             .writable
-            .listen(&self.sleeper, last, || shared.is_over(last))
+            .listen(&self.sleeper, &shared.reading_up_to(last), || {
+                shared.is_over(last)
+            })
     }
 
     /// Sleeps until everything has been consumed.
@@ -1189,9 +1202,12 @@ impl Finish {
 
     fn wait_until_consumed(&mut self, deadline: &Deadline) -> Result<(), WaitTimeoutError> {
         let (shared, last) = (&*self.shared, self.last);
-        shared
-            .writable
-            .wait_until(&mut self.sleeper, last, deadline, || shared.is_over(last));
+        shared.writable.wait_until(
+            &mut self.sleeper,
+            &shared.reading_up_to(last),
+            deadline,
+            || shared.is_over(last),
+        );
         if self.look()? {
             Ok(())
         } else {

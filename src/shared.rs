@@ -9,8 +9,11 @@
 //! Knows nothing of the items' type, so that a third thread can hold it.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "std")]
+use crate::wait::Awaited;
 use crate::{
     error::{Reason, TryReadError},
+    interval::FenceInterval,
     ring::Accounting,
     sync::{Arc, AtomicU8, Ordering},
     wait::{Fences, Gate, FIRST_NOTE},
@@ -98,11 +101,17 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(accounting: Arc<Accounting>, start: usize, fences: Fences) -> Self {
+    /// `interval` is the consumer's.
+    pub(crate) fn new(
+        accounting: Arc<Accounting>,
+        start: usize,
+        fences: Fences,
+        interval: FenceInterval,
+    ) -> Self {
         Self {
             accounting,
-            readable: Gate::new(start, fences),
-            writable: Gate::new(start, fences),
+            readable: Gate::new(start, fences, FenceInterval::NEVER),
+            writable: Gate::new(start, fences, interval),
             producer: AtomicU8::new(ProducerState::Open as u8),
             abort_reason: Mailbox::new(),
             cancel_reason: Mailbox::new(),
@@ -180,6 +189,24 @@ impl Shared {
     /// For the producer and observers: whether the consumer has gone, or might as well have.
     pub(crate) fn is_gone(&self) -> bool {
         self.readable.notes() & (GONE | STOPPED) != 0
+    }
+
+    /// For the producer, or the `Finish` that it left: that the consumer reads everything before this index.
+    #[cfg(feature = "std")]
+    pub(crate) fn reading_up_to(&self, index: usize) -> Awaited<impl Fn() -> usize + '_> {
+        Awaited {
+            wake_at: index,
+            now: move || self.accounting.head(),
+        }
+    }
+
+    /// For the consumer: that the producer has written everything before this index.
+    #[cfg(feature = "std")]
+    pub(crate) fn writing_up_to(&self, index: usize) -> Awaited<impl Fn() -> usize + '_> {
+        Awaited {
+            wake_at: index,
+            now: move || self.accounting.tail(),
+        }
     }
 
     /// For a `Finish`: whether there is nothing more to wait for.
@@ -268,9 +295,21 @@ mod tests {
     #[test]
     fn what_both_ends_hold_shares_no_lines_with_a_gate_nor_with_the_counts_of_an_arc() {
         let marks = Marks::new(1, None, Most::Slots(1)).expect("legal marks");
-        let (write, _read) =
-            crate::ring::cursor::ring::<u8, _>(1, marks, Most::Slots(1), Items, 0).expect("memory");
-        let shared = Arc::new(Shared::new(write.accounting().clone(), 0, Fences::Full));
+        let (write, _read) = crate::ring::cursor::ring::<u8, _>(
+            1,
+            marks,
+            Most::Slots(1),
+            Items,
+            0,
+            FenceInterval::NEVER,
+        )
+        .expect("memory");
+        let shared = Arc::new(Shared::new(
+            write.accounting().clone(),
+            0,
+            Fences::Full,
+            FenceInterval::NEVER,
+        ));
         for other in [
             pairs(&shared.accounting),
             pairs(&shared.producer),

@@ -7,8 +7,8 @@
 use crate::{
     consumer::{Consumer, ReadEnd},
     error::{ReadError, TryReadError, TryWriteError, WaitError, WriteError},
-    producer::{Finish, Producer, WriteEnd},
-    wait::OfFuture,
+    producer::{drain_of, Finish, Producer, WriteEnd},
+    wait::{Awaited, OfFuture},
     weigh::{Items, Weigh},
 };
 use core::{
@@ -122,7 +122,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
             let is_ready = shared.writable.poll_until(
                 &mut rest.sleeper,
                 cx.waker(),
-                || cursor.drain_index(),
+                || drain_of(cursor),
                 || shared.is_refusing() || !cursor.need_drain(),
             );
             if !is_ready {
@@ -266,7 +266,7 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
             let is_ready = shared.readable.poll_until(
                 &mut rest.sleeper,
                 cx.waker(),
-                || index.wrapping_add(1),
+                || shared.writing_up_to(index.wrapping_add(1)),
                 || shared.has_news(index, 1),
             );
             if !is_ready {
@@ -479,10 +479,13 @@ impl<T, W: Weigh<T>> Future for Closed<'_, T, W> {
             || shared.writable.leave_waker(
                 &mut rest.sleeper,
                 cx.waker(),
-                || match drains {
-                    true => cursor.drain_index(),
-                    // Out of the consumer's reach, as long as nothing more is written.
-                    false => cursor.index().wrapping_add(1),
+                || Awaited {
+                    wake_at: match drains {
+                        true => cursor.drain_index(),
+                        // Out of the consumer's reach, as long as nothing more is written.
+                        false => cursor.index().wrapping_add(1),
+                    },
+                    now: || cursor.head(),
                 },
                 || shared.is_refusing(),
             );
@@ -536,7 +539,7 @@ impl Future for Finish {
             || shared.writable.leave_waker(
                 &mut this.sleeper,
                 cx.waker(),
-                || last,
+                || shared.reading_up_to(last),
                 || shared.is_over(last),
             );
         if !is_over {

@@ -107,6 +107,41 @@ fn polling_and_writing_into_free_room_decide_nothing() {
 }
 
 #[test]
+fn a_producer_whose_drain_is_far_away_sleeps_and_is_woken_without_membarrier() {
+    process::alone(
+        "a_producer_whose_drain_is_far_away_sleeps_and_is_woken_without_membarrier",
+        || {
+            deadline(|| {
+                const MARK: usize = 1024;
+                const SLEEPS: usize = 100;
+                let (mut producer, mut consumer) = highwater::channel(MARK);
+                let monitor = producer.monitor();
+                let reader = thread::spawn(move || {
+                    let mut next = 0;
+                    for sleep in 0..SLEEPS {
+                        eventually("the producer sleeps", || {
+                            monitor.stats().producer_parks > sleep
+                        });
+                        // Down to the low mark: the last of these wakes it.
+                        while next < MARK / 2 * (sleep + 1) {
+                            assert_eq!(consumer.try_read(), Ok(next));
+                            next += 1;
+                        }
+                    }
+                    consumer
+                });
+                for number in 0..MARK / 2 * (SLEEPS + 1) {
+                    producer.write(number).unwrap();
+                }
+                producer.wait_drain().unwrap();
+                drop(reader.join().unwrap());
+            });
+            assert_eq!(barrier::mode(), AT_FIRST, "nobody has made the call");
+        },
+    );
+}
+
+#[test]
 fn after_a_sleep_it_is_too_late_to_choose_fences() {
     process::alone("after_a_sleep_it_is_too_late_to_choose_fences", || {
         sleep_and_wake();

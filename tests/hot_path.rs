@@ -20,12 +20,14 @@ use std::{
     process::Command,
 };
 
-/// Where nothing goes that finds room or is there: to someone who sleeps or listens, or to an end. Of a
-/// name the last words are enough.
-const SLOW: [&str; 9] = [
+/// Where nothing goes that finds room or is there, or one in a hundred: to someone who sleeps or listens, or to an end. Of
+/// a name the last words are enough.
+const SLOW: [&str; 11] = [
     "wait::Gate::full_barrier",
+    "wait::interval_barrier",
     "wait::Gate::ring",
     "wait::Gate::listen",
+    "producer::let_listener_wait",
     "wait::Gate::relieve",
     "wait::Sleeper::notify_listener",
     "::take_note",
@@ -57,7 +59,7 @@ enum Step {
     Call(Target),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Target {
     Here(u64),
     Library(String),
@@ -165,7 +167,7 @@ impl Program {
         target.cloned().unwrap_or(Target::Unknown)
     }
 
-    /// What a register holds that the function loads only once: where to call several times.
+    /// What a register holds that the function loads with one place only: where to call several times.
     fn loaded(&self, address: u64, register: &str) -> Target {
         let name = self.function(address);
         let begin = self.entry(name);
@@ -181,8 +183,8 @@ impl Program {
             })
             .map(|instruction| self.slot_in(instruction))
             .filter(|target| !matches!(target, Target::Unknown));
-        match (loads.next(), loads.next()) {
-            (Some(target), None) => target,
+        match loads.next() {
+            Some(target) if loads.all(|other| other == target) => target,
             _ => Target::Unknown,
         }
     }
@@ -267,6 +269,9 @@ impl Way {
                 Step::Stop => {}
                 Step::Return => way.returns |= function == name,
                 Step::Call(target) => {
+                    if target == Target::Unknown {
+                        way.objections.insert(format!("{function}: {instruction}"));
+                    }
                     if enter(&mut way, program, target) {
                         way.todo.extend(program.next(address));
                     }
@@ -306,7 +311,8 @@ impl Way {
                 false
             }
             Target::Unknown => {
-                self.objections.insert("calls what is not known".to_owned());
+                self.objections
+                    .insert("goes where it is not known".to_owned());
                 false
             }
         }

@@ -26,6 +26,8 @@ use std::{
 /// Whose figures they are.
 const COMPILER: &str = "rustc 1.95.";
 const FIGURES: &str = include_str!("hot-path/instructions.txt");
+/// A consumer passes a fence with every so many items, or more (`src/interval.rs`); a producer passes none.
+const ITEMS_FOR_A_FENCE: f64 = 128.0;
 /// How much of a figure may be more or less.
 const TOLERANCE: f64 = 0.1;
 
@@ -129,7 +131,7 @@ fn expected() -> impl Iterator<Item = (&'static str, f64, f64)> {
 }
 
 #[test]
-fn operations_cost_as_many_instructions_as_ever_and_none_that_is_locked() {
+fn operations_cost_as_many_instructions_as_ever_and_none_is_locked_but_one_in_128_reads() {
     let account = match account() {
         Some(account) => account,
         None => return,
@@ -148,7 +150,12 @@ fn operations_cost_as_many_instructions_as_ever_and_none_that_is_locked() {
             cost.per_call() / items,
             cost.locked
         );
-        if cost.locked > 0.0 {
+        let fences = if name.contains("read") {
+            cost.calls * items / ITEMS_FOR_A_FENCE
+        } else {
+            0.0
+        };
+        if cost.locked > fences {
             complaints.push(format!("{name}: locked instructions"));
         }
         if let (true, Err(complaint)) = (same_compiler, cost.judge(figure)) {

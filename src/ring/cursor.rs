@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     error::{BuildError, MarkError},
+    interval::FenceInterval,
     sync::{Arc, Ordering},
     weigh::{Items, Weigh},
 };
@@ -32,6 +33,7 @@ pub(crate) fn ring<T, W: Weigh<T>>(
     most: Most,
     weigh: W,
     start: usize,
+    fences: FenceInterval,
 ) -> Result<(WriteCursor<T, W>, ReadCursor<T, W>), BuildError> {
     let slots = Slots::new(capacity, !W::COUNTS_ITEMS.get())?;
     let accounting = Arc::new(Accounting::new(marks, most, capacity, start));
@@ -65,6 +67,7 @@ pub(crate) fn ring<T, W: Weigh<T>>(
         consumed: start,
         unpublished: 0,
         has_stopped: false,
+        fences,
         accounting,
         ring,
         weigh: PhantomData,
@@ -155,7 +158,7 @@ pub(super) fn is_before(index: usize, other: usize) -> bool {
 
 /// How far it is from one index to another; 0 if that comes before it.
 #[inline(always)]
-fn distance(from: usize, to: usize) -> usize {
+pub(crate) fn distance(from: usize, to: usize) -> usize {
     if is_before(from, to) {
         to.wrapping_sub(from)
     } else {
@@ -309,10 +312,10 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         self.set_limit();
     }
 
+    /// How far the consumer has come.
     #[inline]
-    fn head(&self) -> usize {
-        // Acquire: pairs with the Release store in Accounting::publish_head; the freed slots are free.
-        self.accounting.read.head.load(Ordering::Acquire)
+    pub(crate) fn head(&self) -> usize {
+        self.accounting.head()
     }
 
     #[inline]
@@ -701,6 +704,8 @@ pub(crate) struct ReadCursor<T, W> {
     unpublished: usize,
     /// Nothing is read any more: the slots are the sweeper's.
     has_stopped: bool,
+    /// Which slots are given back with a fence, and so not on the fast path.
+    fences: FenceInterval,
     accounting: Arc<Accounting>,
     ring: Arc<Ring<T>>,
     /// Invariant in `W`: to the compiler, another `W` is another promise of what the slots have.
@@ -752,17 +757,22 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
         }
     }
 
-    pub(super) fn tail_seen(&self) -> usize {
-        self.tail_seen
-    }
-
-    /// Lends the items that are there, as last seen: from which index on, and up to which. Until
+    /// Lends the items that are there, as last seen, before the next whose slot is given back with a fence: from which index on, and up to which. Until
     /// [`is_back_at`](Self::is_back_at) nothing else may be asked. None if there are none, as while a chunk is read whose slots
     /// are not given back, nor where items have a weight.
     pub(super) fn lend(&mut self) -> Option<(usize, usize)> {
-        let is_some = W::COUNTS_ITEMS.get() && self.has_item();
+        let index = self.published();
+        let unfenced = self.fences.next_fenced(index);
+        let limit = if is_before(self.tail_seen, unfenced) {
+            self.tail_seen
+        } else {
+            unfenced
+        };
+        // Both: after a chunk that was forgotten `tail_seen` is behind the index, and only what is ahead of that can
+        // be compared.
+        let is_some = W::COUNTS_ITEMS.get() && self.has_item() && is_before(index, limit);
         debug_assert!(!is_some || self.unpublished == 0);
-        let range = is_some.then_some((self.published(), self.tail_seen));
+        let range = is_some.then_some((index, limit));
         self.is_lent = is_some;
         range
     }
@@ -799,6 +809,11 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
 impl<T, W> ReadCursor<T, W> {
     pub(super) fn slots_of_ring(&self) -> &Slots<T> {
         &self.ring.slots
+    }
+
+    /// How far the other side had come when it was last looked at.
+    pub(super) fn tail_seen(&self) -> usize {
+        self.tail_seen
     }
 
     pub(super) fn accounting(&self) -> &Arc<Accounting> {
@@ -870,8 +885,9 @@ impl<T, W> ReadCursor<T, W> {
     }
 
     /// Whether an item is there, by what we last saw.
+    #[inline(always)]
     pub(crate) fn has_item(&self) -> bool {
-        self.items_seen() > 0
+        is_before(self.published(), self.tail_seen)
     }
 
     /// The next item, by what we last saw.
@@ -928,7 +944,7 @@ mod tests {
 
     fn bytes() -> (WriteCursor<u8, Items>, ReadCursor<u8, Items>) {
         let marks = Marks::new(8, None, Most::Slots(8)).expect("legal marks");
-        ring(8, marks, Most::Slots(8), Items, 0).expect("memory")
+        ring(8, marks, Most::Slots(8), Items, 0, FenceInterval::NEVER).expect("memory")
     }
 
     #[test]
@@ -963,6 +979,62 @@ mod tests {
         assert_eq!(known(&write), [1, 0, 0, 0, 0, 0, 0, 0, 0]);
         write.uninitialised_until(20);
         assert_eq!(known(&write)[0], 8, "all again");
+    }
+
+    #[test]
+    fn what_is_read_from_a_chunk_that_is_forgotten_is_not_lent_again_wherever_the_indices_are() {
+        for start in [0, (1 << 31) - 2, usize::MAX / 2 - 2, usize::MAX - 2] {
+            let marks = Marks::new(8, None, Most::Slots(8)).expect("legal marks");
+            let (mut write, mut read) =
+                ring(8, marks, Most::Slots(8), Items, start, FenceInterval::NEVER).expect("memory");
+            for item in 0..4 {
+                write
+                    .vacant_below_mark(1)
+                    .expect("there is room")
+                    .publish(item);
+            }
+            assert_eq!(read.look(), 4);
+            let mut region = ReadRegion::new(&mut read, 4);
+            while region.pop().is_some() {}
+            core::mem::forget(region);
+            assert!(read.publish_rest().is_some());
+            assert_eq!(read.lend(), None, "all are read");
+            assert_eq!(read.look(), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_given_back_with_a_fence_is_not_lent() {
+        let marks = Marks::new(8, None, Most::Slots(8)).expect("legal marks");
+        for start in [0, usize::MAX - 5] {
+            let fences = FenceInterval::of(4);
+            let (mut write, mut read) =
+                ring(8, marks, Most::Slots(8), Items, start, fences).expect("memory");
+            for item in 0..7 {
+                write
+                    .vacant_below_mark(1)
+                    .expect("there is room")
+                    .publish(item);
+            }
+            assert_eq!(read.look(), 7);
+            let mut slow = Vec::new();
+            while read.has_item() {
+                let index = read.index();
+                match read.lend() {
+                    Some((from, limit)) => {
+                        assert_eq!(from, index);
+                        assert!(!fences.is_passed(from, limit));
+                        read.is_back_at(limit);
+                    }
+                    None => {
+                        slow.push(index.wrapping_add(1) % 4);
+                        read.pop();
+                    }
+                }
+            }
+            assert!(slow.len() == 1 || slow.len() == 2);
+            assert!(slow.iter().all(|index| *index == 0), "{slow:?}");
+        }
     }
 
     #[test]

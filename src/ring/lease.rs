@@ -201,6 +201,8 @@ pub(crate) struct Reader<T, W, R, S> {
     index: usize,
     /// Before this it may read; not before `index` itself unless the cursor has lent it so much.
     limit: usize,
+    /// Before this there are items, as last seen.
+    seen: usize,
     place: Place<T>,
     accounting: Arc<Accounting>,
     shared: Arc<S>,
@@ -214,6 +216,7 @@ impl<T, W, R, S> Reader<T, W, R, S> {
         Self {
             index,
             limit: index,
+            seen: index,
             place: cursor.slots_of_ring().place().clone(),
             accounting: cursor.accounting().clone(),
             shared,
@@ -255,7 +258,7 @@ impl<T, W, R, S> Reader<T, W, R, S> {
     #[cfg(feature = "std")]
     pub(crate) fn items_seen(&self) -> usize {
         if self.end.cursor.is_lent() {
-            self.limit.wrapping_sub(self.index)
+            self.seen.wrapping_sub(self.index)
         } else {
             self.end.cursor.items_seen()
         }
@@ -279,6 +282,7 @@ impl<T, W: Weigh<T>, R, S> Reader<T, W, R, S> {
         if let Some((index, limit)) = self.end.cursor.lend() {
             self.index = index;
             self.limit = limit;
+            self.seen = self.end.cursor.tail_seen();
         }
         answer
     }
@@ -299,8 +303,9 @@ impl<T, W: Weigh<T>, R, S> Reader<T, W, R, S> {
         if !self.end.cursor.is_lent() {
             return self.end.cursor.peek();
         }
-        is_before(self.index, self.limit).then(|| {
-            // SAFETY: as in `Occupied::take`; the reference borrows the reader, so that nothing can be taken while it lives.
+        is_before(self.index, self.seen).then(|| {
+            // SAFETY: the index is `head`, and before what was seen as written, as in `ReadCursor::pop`; the reference borrows the
+            // reader, so that nothing can be taken while it lives.
             unsafe { self.place.get(self.index) }
         })
     }
@@ -335,7 +340,7 @@ impl<T, W: Weigh<T>, R, S> Occupied<'_, T, W, R, S> {
         let reader = self.reader;
         let (item, is_due) = if W::COUNTS_ITEMS.get() {
             let index = reader.index;
-            reader.place.prefetch_to_read(index, reader.limit);
+            reader.place.prefetch_to_read(index, reader.seen);
             // SAFETY: the index is before the limit (`occupied`), so that the cursor has lent it: it is `head`, the slot holds
             // an item, as last seen, and is ours until it is given back.
             let item = wrap(unsafe { reader.place.take(index) });
@@ -364,6 +369,7 @@ mod tests {
         *,
     };
     use crate::{
+        interval::FenceInterval,
         lines::{assert_apart, pairs},
         weigh::Items,
     };
@@ -374,7 +380,8 @@ mod tests {
 
     fn ends() -> (W, R) {
         let marks = Marks::new(8, None, Most::Slots(8)).expect("legal marks");
-        let (write, read) = ring(8, marks, Most::Slots(8), Items, 0).expect("memory");
+        let (write, read) =
+            ring(8, marks, Most::Slots(8), Items, 0, FenceInterval::NEVER).expect("memory");
         (
             Writer::new(write, (), Arc::new(())),
             Reader::new(read, (), Arc::new(())),
@@ -441,7 +448,8 @@ mod tests {
     #[test]
     fn a_reader_that_is_dropped_leaves_its_cursor_only_what_was_not_taken() {
         let marks = Marks::new(8, None, Most::Slots(8)).expect("legal marks");
-        let (write, read) = ring(8, marks, Most::Slots(8), Items, 0).expect("memory");
+        let (write, read) =
+            ring(8, marks, Most::Slots(8), Items, 0, FenceInterval::NEVER).expect("memory");
         let mut writer = Writer::new(write, (), Arc::new(()));
         let mut reader = Reader::new(read, (), Arc::new(()));
         let item = Arc::new(());
@@ -461,7 +469,8 @@ mod tests {
     #[test]
     fn what_is_written_when_the_reader_has_gone_goes_with_the_ring_at_the_latest() {
         let marks = Marks::new(8, None, Most::Slots(8)).expect("legal marks");
-        let (write, read) = ring(8, marks, Most::Slots(8), Items, 0).expect("memory");
+        let (write, read) =
+            ring(8, marks, Most::Slots(8), Items, 0, FenceInterval::NEVER).expect("memory");
         let mut writer = Writer::new(write, (), Arc::new(()));
         drop(read);
         let item = Arc::new(());

@@ -162,22 +162,27 @@ impl Accounting {
         Err(written.wrapping_sub(seen))
     }
 
+    /// How far the producer has published.
+    pub(crate) fn tail(&self) -> usize {
+        // Acquire: whoever sees it also sees `written` up to there.
+        self.write.tail.load(Ordering::Acquire)
+    }
+
+    /// How far the consumer has given slots back.
+    pub(crate) fn head(&self) -> usize {
+        // Acquire: pairs with the Release store in Accounting::publish_head; the slots are free, and what the consumer did
+        // before it took the last item is visible to whoever learns of the finish.
+        self.read.head.load(Ordering::Acquire)
+    }
+
     /// Items written since the channel was made.
     pub(crate) fn items_written(&self) -> usize {
-        // Acquire: whoever sees the count also sees `written` up to there.
-        self.write
-            .tail
-            .load(Ordering::Acquire)
-            .wrapping_sub(self.start)
+        self.tail().wrapping_sub(self.start)
     }
 
     /// Items read since the channel was made.
     pub(crate) fn items_read(&self) -> usize {
-        // Acquire: pairs with Accounting::publish_head, as in `len`.
-        self.read
-            .head
-            .load(Ordering::Acquire)
-            .wrapping_sub(self.start)
+        self.head().wrapping_sub(self.start)
     }
 
     /// Weight written since the channel was made; where items are counted, their number.
@@ -229,9 +234,7 @@ impl Accounting {
 
     /// Whether the consumer has taken everything up to `index`, the producer's last.
     pub(crate) fn consumed_up_to(&self, index: usize) -> bool {
-        // Acquire: pairs with the Release store in Accounting::publish_head; what the consumer did
-        // before it took the last item is visible to whoever learns of the finish.
-        self.read.head.load(Ordering::Acquire) == index
+        self.head() == index
     }
 
     /// Whether `wanted` items were written from `index`, the consumer's next, on.

@@ -47,9 +47,10 @@ static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
-    /// No thread has been about to sleep yet, so nothing had to be decided.
+    /// No thread has been about to sleep yet but producers whose drain was far away, so nothing had to be decided.
     Undecided,
-    /// A thread about to sleep calls `membarrier(2)`; reading and writing take no fence. (But for byte streams
+    /// A thread about to sleep calls `membarrier(2)`, unless it is a producer that waits for the consumer to read 128 items or
+    /// more; writing takes no fence, and reading one in so many items where the marks are as far apart. (But for byte streams
     /// that wait in tasks: where the call turns out to take long, as it does while another processor runs a thread of
     /// the process, the end that waits asks the other for a fence with each piece, for good.)
     Asymmetric,
@@ -60,8 +61,8 @@ pub enum Mode {
 
 /// Which mode is on.
 ///
-/// Decided the first time that any thread of the process is about to sleep in a channel, so a
-/// process that only polls never makes the call. `Asymmetric` can become `Fence` if the kernel
+/// Decided the first time that a thread of the process would make the call, about to sleep in a channel, so a
+/// process that only polls never does. `Asymmetric` can become `Fence` if the kernel
 /// begins to refuse the call (a seccomp filter installed late); `Fence` is final.
 pub fn mode() -> Mode {
     // Relaxed: a hint for humans, paired with nothing.

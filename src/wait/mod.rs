@@ -37,6 +37,20 @@
 //! moment it sees that. Until it has confirmed so (`fences_seen`), a sleeper does not rely on being
 //! woken: it looks again by itself now and then. That happens once in a gate's life, if at all. An owner
 //! may also ask for fences by itself (`Sleeper::moves_many`), and goes on with the heavy barrier until then.
+//!
+//! Where the index that is waited for is far ahead, the waker passes a full fence on its way there in any case
+//! (`interval.rs`), and the sleeper does with one, too, in place of the heavy barrier:
+//!
+//! ```text
+//!   sleeper                                    waker
+//!   announce: wake_at                          publish the index, which passes a multiple of the interval
+//!   full fence                                 full fence
+//!   the index is an interval or more before    has the index passed wake_at?
+//!   wake_at: sleep
+//! ```
+//!
+//! If the sleeper does not see the first such publication, its fence came before that one's, which does see the announcement, as
+//! do all later ones; and earlier ones do not reach `wake_at`. If it does see it, it looks for the next one.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "std")]
@@ -64,9 +78,12 @@ mod turn;
 #[cfg(feature = "std")]
 mod yielding;
 
-use crate::sync::{fence, light_barrier, AtomicUsize, Counter, Ordering};
 #[cfg(feature = "std")]
 use crate::sync::{AtomicBool, Deadline, Mutex, MODEL};
+use crate::{
+    interval::FenceInterval,
+    sync::{fence, light_barrier, AtomicUsize, Counter, Ordering},
+};
 use crossbeam_utils::CachePadded;
 #[cfg(feature = "std")]
 use {
@@ -111,6 +128,8 @@ pub(crate) struct Gate {
 struct Line {
     notes: AtomicUsize,
     wake_at: AtomicUsize,
+    /// The other side's.
+    interval: FenceInterval,
 }
 
 #[cfg(feature = "std")]
@@ -121,14 +140,15 @@ struct Bell {
 }
 
 impl Gate {
-    /// A gate that nobody waits at. `start` is where the index begins.
-    pub(crate) fn new(start: usize, fences: Fences) -> Self {
+    /// A gate that nobody waits at. `start` is where the index begins, `interval` how often the other side fences.
+    pub(crate) fn new(start: usize, fences: Fences, interval: FenceInterval) -> Self {
         let fenced = fences == Fences::Full;
         Self {
             line: CachePadded::new(Line {
                 notes: AtomicUsize::new(if fenced { FENCED } else { 0 }),
                 // Behind the index, so that it is not met before it wraps.
                 wake_at: AtomicUsize::new(start),
+                interval,
             }),
             #[cfg(feature = "std")]
             bell: CachePadded::new(Bell {
@@ -173,14 +193,18 @@ impl Gate {
     /// published and moved on from `before` to `now`, has passed what the owner waits for.
     #[inline(always)]
     pub(crate) fn passed(&self, before: usize, now: usize) {
-        if self.is_due(before, now) {
+        self.unnoted_barrier(before, now);
+        if self.has_passed(before, now) {
             self.ring();
         }
     }
 
-    /// The same in two steps: whether to `ring`.
+    /// The same in two steps: whether to `ring`. Not for a publication that has to be fenced.
     #[inline(always)]
     pub(crate) fn is_due(&self, before: usize, now: usize) -> bool {
+        debug_assert!(
+            !self.line.interval.is_ever_passed() || !self.line.interval.is_passed(before, now)
+        );
         self.light_barrier();
         self.has_passed(before, now)
     }
@@ -215,12 +239,22 @@ impl Gate {
     #[inline]
     pub(crate) fn passed_with_notes(&self, before: usize, now: usize) {
         if self.notes() & FENCED == 0 {
-            self.light_barrier();
+            self.unnoted_barrier(before, now);
         } else {
             self.full_barrier();
         }
         if self.has_passed(before, now) {
             self.ring();
+        }
+    }
+
+    /// Between a publication and the question who waits, if the owner has not noted that it wants full fences.
+    #[inline(always)]
+    fn unnoted_barrier(&self, before: usize, now: usize) {
+        if self.line.interval.is_passed(before, now) {
+            interval_barrier();
+        } else {
+            self.light_barrier();
         }
     }
 
@@ -255,6 +289,21 @@ impl Gate {
     pub(crate) fn ring(&self) {}
 }
 
+/// Once in an interval.
+#[cold]
+#[inline(never)]
+fn interval_barrier() {
+    // SeqCst: pairs with the fence in `is_far`.
+    fence(Ordering::SeqCst);
+}
+
+/// The other side's index: what a sleeper waits for, and where that index is `now`.
+#[cfg(feature = "std")]
+pub(crate) struct Awaited<N> {
+    pub(crate) wake_at: usize,
+    pub(crate) now: N,
+}
+
 #[cfg(feature = "std")]
 impl Gate {
     fn confirm_fences(&self) {
@@ -286,7 +335,7 @@ impl Gate {
     pub(crate) fn wait_until(
         &self,
         sleeper: &mut Sleeper,
-        wake_at: usize,
+        awaited: &Awaited<impl Fn() -> usize>,
         deadline: &Deadline,
         mut ready: impl FnMut() -> bool,
     ) -> bool {
@@ -310,12 +359,12 @@ impl Gate {
             self.put_waker(Some(Waker::from(parker.clone())));
             // Relaxed: pairs with the load in `has_passed`. Whoever sees it finds the Waker, as
             // the slot was locked before: to look there earlier is to be seen here.
-            self.line.wake_at.store(wake_at, Ordering::Relaxed);
+            self.line.wake_at.store(awaited.wake_at, Ordering::Relaxed);
             // The kernel takes barriers one after the other: instead of queueing, look once more.
             if barrier::is_under_way() && ready() {
                 break true;
             }
-            let reliable = self.heavy_barrier(&sleeper.fenced);
+            let reliable = self.heavy_barrier(&sleeper.fenced, awaited);
             if ready() {
                 break true;
             }
@@ -345,27 +394,27 @@ impl Gate {
     }
 
     /// For the owner, in a task: whether it is `ready`; if not, the Waker is called when it may be. A later
-    /// call replaces the Waker. `wake_at` is asked for only if there is something to wait for.
+    /// call replaces the Waker. What is `awaited` is asked for only if there is something to wait for.
     #[cfg(feature = "async")]
-    pub(crate) fn poll_until(
+    pub(crate) fn poll_until<N: Fn() -> usize>(
         &self,
         sleeper: &mut Sleeper,
         waker: &Waker,
-        wake_at: impl FnOnce() -> usize,
+        awaited: impl FnOnce() -> Awaited<N>,
         mut ready: impl FnMut() -> bool,
     ) -> bool {
         ready()
             || sleeper.spin.before_pending(&mut ready)
-            || self.leave_waker(sleeper, waker, wake_at, ready)
+            || self.leave_waker(sleeper, waker, awaited, ready)
     }
 
     /// The same for what was not ready just now, and is not expected soon.
     #[cfg(feature = "async")]
-    pub(crate) fn leave_waker(
+    pub(crate) fn leave_waker<N: Fn() -> usize>(
         &self,
         sleeper: &mut Sleeper,
         waker: &Waker,
-        wake_at: impl FnOnce() -> usize,
+        awaited: impl FnOnce() -> Awaited<N>,
         mut ready: impl FnMut() -> bool,
     ) -> bool {
         sleeper.turns.start_again();
@@ -377,9 +426,10 @@ impl Gate {
         sleeper.displace_listener();
         sleeper.task_registers();
         // Relaxed: as in `wait_until`.
-        self.line.wake_at.store(wake_at(), Ordering::Relaxed);
+        let awaited = awaited();
+        self.line.wake_at.store(awaited.wake_at, Ordering::Relaxed);
         let begun = sleeper.cost.as_mut().and_then(cost::Cost::begin);
-        let reliable = self.heavy_barrier(&sleeper.fenced);
+        let reliable = self.heavy_barrier(&sleeper.fenced, &awaited);
         if ready() {
             let _ = sleeper.barrier_is_dear(begun);
             self.disarm(sleeper);
@@ -408,9 +458,10 @@ impl Gate {
     pub(crate) fn listen(
         &self,
         sleeper: &Sleeper,
-        wake_at: usize,
+        awaited: &Awaited<impl Fn() -> usize>,
         mut ready: impl FnMut() -> bool,
     ) -> Listening {
+        let wake_at = awaited.wake_at;
         let listener = match &sleeper.listener {
             Some(listener) => listener,
             None => return Listening::Waits,
@@ -427,7 +478,7 @@ impl Gate {
         sleeper.is_displaced.set(false);
         // Relaxed: as in `wait_until`.
         self.line.wake_at.store(wake_at, Ordering::Relaxed);
-        let reliable = self.heavy_barrier(&sleeper.fenced);
+        let reliable = self.heavy_barrier(&sleeper.fenced, awaited);
         sleeper.armed.set(if reliable {
             sleeper.again.cancel(); // of an earlier time
             Armed::For(wake_at)
@@ -567,6 +618,16 @@ impl Gate {
         was_there
     }
 
+    /// Whether the other side is sure to see the announcement made before, as it passes a fence on its way to the index.
+    fn is_far(&self, awaited: &Awaited<impl Fn() -> usize>) -> bool {
+        let interval = self.line.interval;
+        interval.is_ever_passed() && {
+            // SeqCst: pairs with the fence in `interval_barrier`.
+            fence(Ordering::SeqCst);
+            interval.fits_between((awaited.now)(), awaited.wake_at)
+        }
+    }
+
     fn ask_for_fences(&self, fenced: &Cell<bool>) {
         if !fenced.replace(true) {
             self.leave_note(FENCED);
@@ -574,13 +635,13 @@ impl Gate {
     }
 
     /// Returns whether the other side is sure to see the announcement made before.
-    fn heavy_barrier(&self, fenced: &Cell<bool>) -> bool {
+    fn heavy_barrier(&self, fenced: &Cell<bool>, awaited: &Awaited<impl Fn() -> usize>) -> bool {
         // Relaxed: pairs with the store in `confirm_fences`. Before the fence and the look: what the
         // other side published without a fence, it published before it confirmed.
         let seen = self.bell.fences_seen.load(Ordering::Relaxed);
         if !seen {
-            // Does for a publication with a fence, too.
-            if self.asymmetric_barrier() {
+            // Either does for a publication with a fence, too.
+            if self.is_far(awaited) || self.asymmetric_barrier() {
                 return true;
             }
             self.ask_for_fences(fenced);
@@ -839,7 +900,7 @@ mod tests {
 
     #[test]
     fn what_the_other_side_reads_each_time_has_lines_of_its_own() {
-        let gate = Gate::new(0, Fences::Asymmetric);
+        let gate = Gate::new(0, Fences::Asymmetric, FenceInterval::NEVER);
         for counter in [&gate.parks, &gate.wake_ups] {
             assert_apart([
                 ("line", pairs(&gate.line)),
