@@ -39,7 +39,7 @@ impl FenceInterval {
     /// The greatest one that is not above this.
     pub(crate) fn of(most: usize) -> Self {
         let most = u32::try_from(most).unwrap_or(u32::MAX).max(1);
-        Self((1 << most.ilog2()) - 1).min(Self::NEVER)
+        Self(u32::MAX >> 1 >> most.leading_zeros())
     }
 
     /// Whether there are any fenced publications to wait for.
