@@ -206,6 +206,18 @@ impl<W> Builder<W> {
         self
     }
 
+    /// None where items have a weight: their fast path would have to ask before each publication.
+    fn interval<T>(&self, marks: Marks) -> FenceInterval
+    where
+        W: Weigh<T>,
+    {
+        match self.fence_interval {
+            _ if !W::COUNTS_ITEMS.get() => FenceInterval::NEVER,
+            Some(items) => FenceInterval::of(items),
+            None => FenceInterval::between(marks),
+        }
+    }
+
     /// Makes the channel.
     ///
     /// # Errors
@@ -236,11 +248,7 @@ impl<W> Builder<W> {
         let high = self.high_water_mark.unwrap_or(default_high);
         let marks = Marks::new(high, self.low_water_mark, most)?;
 
-        let interval = match self.fence_interval {
-            _ if !W::COUNTS_ITEMS.get() => FenceInterval::NEVER,
-            Some(items) => FenceInterval::of(items),
-            None => FenceInterval::between(marks),
-        };
+        let interval = self.interval::<T>(marks);
         let (write, read) = ring::cursor::ring(
             capacity,
             marks,
@@ -272,5 +280,24 @@ impl<W> Builder<W> {
             Producer::new(write, shared.clone()),
             Consumer::new(read, shared, pace),
         ))
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::weigh::Bytes;
+
+    #[test]
+    fn the_consumer_passes_fences_where_items_are_counted_and_nowhere_else() {
+        let marks = Marks::new(1024, None, Most::Slots(1024)).expect("legal marks");
+        let counted = Builder::new();
+        assert_eq!(counted.interval::<u8>(marks), FenceInterval::of(256));
+        let asked = Builder::new().fence_interval(2);
+        assert_eq!(asked.interval::<u8>(marks), FenceInterval::of(2));
+        for weighted in [Builder::new(), Builder::new().fence_interval(2)] {
+            let weighted = weighted.weigh_by(Bytes);
+            assert_eq!(weighted.interval::<&[u8]>(marks), FenceInterval::NEVER);
+        }
     }
 }
