@@ -18,6 +18,52 @@ fn counters(monitor: &Monitor) -> (usize, usize, usize, usize, usize) {
     )
 }
 
+/// A channel with so many items in it, and its monitor.
+fn with_items(
+    items: usize,
+) -> (
+    highwater::Producer<usize>,
+    highwater::Consumer<usize>,
+    Monitor,
+) {
+    let (mut producer, consumer) = highwater::channel(4);
+    (0..items).for_each(|item| producer.write(item).unwrap());
+    let monitor = producer.monitor();
+    (producer, consumer, monitor)
+}
+
+#[test]
+fn an_empty_channel_that_is_closed_is_finished_when_its_producer_has_noticed() {
+    for goes in [false, true] {
+        let (mut producer, mut consumer, monitor) = with_items(0);
+        consumer.close();
+        let consumer = (!goes).then_some(consumer);
+        // A write may be under way.
+        assert_eq!(monitor.state(), State::Closed, "consumer gone: {goes}");
+        assert!(producer.try_write(0).is_err());
+        assert_eq!(monitor.state(), State::Finished, "consumer gone: {goes}");
+        drop(consumer);
+    }
+}
+
+#[test]
+fn a_consumer_that_closes_and_goes_before_it_has_read_all_has_cancelled() {
+    let (_producer, mut consumer, monitor) = with_items(1);
+    consumer.close();
+    assert_eq!(monitor.state(), State::Closed);
+    drop(consumer);
+    assert_eq!(monitor.state(), State::Cancelled);
+}
+
+#[test]
+fn a_consumer_that_goes_before_it_has_read_what_a_dead_producer_left_has_cancelled() {
+    let (producer, consumer, monitor) = with_items(1);
+    drop(producer);
+    assert_eq!(monitor.state(), State::Abandoned);
+    drop(consumer);
+    assert_eq!(monitor.state(), State::Cancelled);
+}
+
 #[test]
 fn a_stream_that_ends_is_open_then_ended_then_finished_for_good() {
     let (mut producer, mut consumer) = highwater::channel(4);
