@@ -269,9 +269,6 @@ impl Way {
                 Step::Stop => {}
                 Step::Return => way.returns |= function == name,
                 Step::Call(target) => {
-                    if target == Target::Unknown {
-                        way.objections.insert(format!("{function}: {instruction}"));
-                    }
                     if enter(&mut way, program, target) {
                         way.todo.extend(program.next(address));
                     }
@@ -311,8 +308,7 @@ impl Way {
                 false
             }
             Target::Unknown => {
-                self.objections
-                    .insert("goes where it is not known".to_owned());
+                self.objections.insert("calls what is not known".to_owned());
                 false
             }
         }

@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
         Arc,
     },
+    task::Wake,
 };
 
 #[cfg(not(loom))]
@@ -57,6 +58,22 @@ fn explore(at_least: usize, bound: Option<usize>, body: impl Fn() + Sync + Send 
         executions >= at_least,
         "blind: {executions} executions, at least {at_least} were expected"
     );
+}
+
+/// Counts its wake-ups; takes no part in the model.
+#[derive(Default)]
+pub struct Bell(AtomicUsize);
+
+impl Bell {
+    pub fn rings(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Explores `body` with either pair of barriers.

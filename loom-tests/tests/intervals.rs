@@ -15,6 +15,7 @@ use std::{
 
 /// Reads some items that are there.
 type Read = fn(&mut Consumer<usize>, &[usize]);
+type Reads = &'static [(Read, usize)];
 
 /// A channel that is full with `items`, of which the first has this index; the producer is told to stop, until all are read.
 fn full(items: usize, interval: usize, first_index: usize) -> (Producer<usize>, Consumer<usize>) {
@@ -55,15 +56,18 @@ fn from_a_chunk(consumer: &mut Consumer<usize>, items: &[usize]) {
     assert!(chunk.into_iter().eq(items.iter().copied()));
 }
 
-/// The producer waits while the consumer reads all, in two ways one after the other.
+/// All three, as single items.
+const THREE: Reads = &[(one_by_one, 3)];
+
+/// The producer waits while the consumer reads all: so many in each way, one after the other.
 fn drains(
     (producer, mut consumer): (Producer<usize>, Consumer<usize>),
     wait: impl FnOnce(Producer<usize>),
-    reads: [(Read, usize); 2],
+    reads: Reads,
 ) {
     let reader = thread::spawn(move || {
         let mut next = 0;
-        for (read, count) in reads {
+        for &(read, count) in reads {
             let items: Vec<_> = (next..next + count).collect();
             read(&mut consumer, &items);
             next += count;
@@ -83,11 +87,7 @@ fn in_a_thread(mut producer: Producer<usize>) {
 fn a_producer_with_a_fence_on_its_way_is_woken_by_the_publication_behind_it() {
     // The first publication has no fence, the second one has, the third one wakes.
     model(10000, || {
-        drains(
-            full(3, 2, 0),
-            in_a_thread,
-            [(one_by_one, 3), (one_by_one, 0)],
-        );
+        drains(full(3, 2, 0), in_a_thread, THREE);
     });
 }
 
@@ -95,38 +95,32 @@ fn a_producer_with_a_fence_on_its_way_is_woken_by_the_publication_behind_it() {
 fn a_producer_with_a_fence_on_its_way_is_woken_by_the_fenced_publication_itself() {
     // The first and the third have one.
     model(8000, || {
-        drains(
-            full(3, 2, 1),
-            in_a_thread,
-            [(one_by_one, 3), (one_by_one, 0)],
-        );
+        drains(full(3, 2, 1), in_a_thread, THREE);
     });
 }
 
 #[test]
 fn a_producer_with_nothing_but_a_fenced_publication_to_go_is_woken_by_that() {
     model(3000, || {
-        drains(
-            full(2, 2, 0),
-            in_a_thread,
-            [(one_by_one, 2), (one_by_one, 0)],
-        );
+        drains(full(2, 2, 0), in_a_thread, &[(one_by_one, 2)]);
     });
 }
 
 #[test]
 fn several_items_that_go_at_once_pass_a_fence_too() {
-    let ways: [Read; 3] = [as_a_slice, as_a_chunk, from_a_chunk];
-    for way in ways {
-        for reads in [
-            [(way, 3), (way, 0)],
-            [(one_by_one as Read, 1), (way, 2)],
-            [(way, 2), (one_by_one, 1)],
-        ] {
-            let reads =
-                reads.map(|(read, count)| (if count == 0 { one_by_one } else { read }, count));
-            model(300, move || drains(full(3, 2, 0), in_a_thread, reads));
-        }
+    const WAYS: [Reads; 9] = [
+        &[(as_a_slice, 3)],
+        &[(one_by_one, 1), (as_a_slice, 2)],
+        &[(as_a_slice, 2), (one_by_one, 1)],
+        &[(as_a_chunk, 3)],
+        &[(one_by_one, 1), (as_a_chunk, 2)],
+        &[(as_a_chunk, 2), (one_by_one, 1)],
+        &[(from_a_chunk, 3)],
+        &[(one_by_one, 1), (from_a_chunk, 2)],
+        &[(from_a_chunk, 2), (one_by_one, 1)],
+    ];
+    for reads in WAYS {
+        model(300, move || drains(full(3, 2, 0), in_a_thread, reads));
     }
 }
 
@@ -158,7 +152,7 @@ fn a_task_with_a_fence_on_its_way_is_woken() {
                 drop(drained);
                 assert_eq!(producer.len(), 0);
             },
-            [(one_by_one, 3), (one_by_one, 0)],
+            THREE,
         );
     });
 }
@@ -169,7 +163,7 @@ fn who_waits_for_the_last_item_to_be_read_is_woken_behind_a_fence() {
         drains(
             full(3, 2, 0),
             |producer| producer.end().wait().unwrap(),
-            [(one_by_one, 3), (one_by_one, 0)],
+            THREE,
         );
     });
 }
@@ -177,16 +171,14 @@ fn who_waits_for_the_last_item_to_be_read_is_woken_behind_a_fence() {
 #[test]
 fn a_descriptor_becomes_readable_behind_a_fence() {
     model(1000, || {
-        let (mut producer, mut consumer) = full(3, 2, 0);
+        let (mut producer, consumer) = full(3, 2, 0);
         let drained = producer.drain_fd().unwrap();
-        let reader = thread::spawn(move || {
-            one_by_one(&mut consumer, &[0, 1, 2]);
-            consumer
-        });
-        while producer.need_drain() {
-            drained.wait_readable();
-        }
-        assert_eq!(producer.len(), 0);
-        drop(reader.join().unwrap());
+        let in_a_loop = |producer: Producer<usize>| {
+            while producer.need_drain() {
+                drained.wait_readable();
+            }
+            assert_eq!(producer.len(), 0);
+        };
+        drains((producer, consumer), in_a_loop, THREE);
     });
 }

@@ -4,7 +4,7 @@ use highwater::{
     Builder, Consumer, EventFd, Flow, Producer, ReadError, ReadTimeoutError, TryReadError,
 };
 use loom::thread;
-use loom_tests::{drained_ends as ends, in_both_modes, model, Goes, Leaves};
+use loom_tests::{drained_ends as ends, in_both_modes, model, Bell, Goes, Leaves};
 use std::{
     future::Future,
     pin::Pin,
@@ -14,6 +14,16 @@ use std::{
     },
     task::{Context, Wake, Waker},
 };
+
+/// A callback, and how often it was called.
+fn counted() -> (Arc<AtomicUsize>, impl Fn() + Send + Sync + 'static) {
+    let calls = Arc::<AtomicUsize>::default();
+    let counter = calls.clone();
+    let call = move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+    };
+    (calls, call)
+}
 
 /// What an event loop does.
 fn read_in_loop(consumer: &mut Consumer<usize>, fd: &EventFd) -> Result<usize, TryReadError> {
@@ -121,11 +131,8 @@ fn a_callback_hears_of_either_end_that_goes_if_it_was_told_to_wait() {
     for goes in Goes::ALL {
         model(5, move || {
             let (producer, mut consumer) = ends::<usize>(Builder::new(), 1);
-            let calls = Arc::<AtomicUsize>::default();
-            let counter = calls.clone();
-            consumer.on_ready(move || {
-                counter.fetch_add(1, Ordering::Relaxed);
-            });
+            let (calls, call) = counted();
+            consumer.on_ready(call);
             let writer = thread::spawn(move || goes.apply(producer));
             let was_told = consumer.try_read() == Err(TryReadError::Empty);
             writer.join().unwrap();
@@ -135,11 +142,8 @@ fn a_callback_hears_of_either_end_that_goes_if_it_was_told_to_wait() {
     for leaves in Leaves::ALL {
         model(5, move || {
             let (mut producer, consumer) = ends(Builder::new(), 1);
-            let calls = Arc::<AtomicUsize>::default();
-            let counter = calls.clone();
-            producer.on_drain(move || {
-                counter.fetch_add(1, Ordering::Relaxed);
-            });
+            let (calls, call) = counted();
+            producer.on_drain(call);
             let reader = thread::spawn(move || leaves.apply(consumer));
             let was_told = producer.try_write(1) == Ok(Flow::Backpressure);
             // If it is still there: as it goes it rings in any case.
@@ -370,11 +374,8 @@ fn a_read_that_is_polled_again_as_two_items_come_leaves_a_loop_nothing_to_miss()
 fn a_callback_hears_of_a_drain_that_comes_as_the_producer_is_told_to_stop() {
     in_both_modes(10, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
-        let calls = Arc::<AtomicUsize>::default();
-        let counter = calls.clone();
-        producer.on_drain(move || {
-            counter.fetch_add(1, Ordering::Relaxed);
-        });
+        let (calls, call) = counted();
+        producer.on_drain(call);
         let reader = thread::spawn(move || {
             loom_tests::poll(|| consumer.try_read().ok());
             consumer
@@ -412,11 +413,8 @@ fn a_callback_hears_of_an_item_that_comes_as_the_consumer_finds_none() {
 fn a_callback_hears_of_the_second_item_too() {
     in_both_modes(20, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
-        let calls = Arc::<AtomicUsize>::default();
-        let counter = calls.clone();
-        consumer.on_ready(move || {
-            counter.fetch_add(1, Ordering::Relaxed);
-        });
+        let (calls, call) = counted();
+        consumer.on_ready(call);
         let writer = thread::spawn(move || {
             let _ = producer.try_write(1).unwrap();
             let _ = producer.try_write(2).unwrap();
@@ -436,11 +434,8 @@ fn a_callback_hears_of_the_second_item_too() {
 fn a_callback_hears_of_an_item_that_comes_as_a_descriptor_joins_it() {
     in_both_modes(10, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
-        let calls = Arc::<AtomicUsize>::default();
-        let counter = calls.clone();
-        consumer.on_ready(move || {
-            counter.fetch_add(1, Ordering::Relaxed);
-        });
+        let (calls, call) = counted();
+        consumer.on_ready(call);
         assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
         let writer = thread::spawn(move || {
             let _ = producer.try_write(1).unwrap();
@@ -458,11 +453,8 @@ fn a_callback_that_waits_for_several_items_hears_of_them_though_a_descriptor_joi
 {
     in_both_modes(10, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
-        let calls = Arc::<AtomicUsize>::default();
-        let counter = calls.clone();
-        consumer.on_ready(move || {
-            counter.fetch_add(1, Ordering::Relaxed);
-        });
+        let (calls, call) = counted();
+        consumer.on_ready(call);
         assert!(consumer.try_chunk(2).is_err());
         let writer = thread::spawn(move || {
             let _ = producer.try_write(1).unwrap();
@@ -476,37 +468,24 @@ fn a_callback_that_waits_for_several_items_hears_of_them_though_a_descriptor_joi
     });
 }
 
-/// Counts how often a task is woken.
-#[derive(Default)]
-struct Woken(AtomicUsize);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 #[test]
 fn a_callback_hears_of_a_drain_though_a_task_waits_for_the_close() {
     in_both_modes(10, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
-        let calls = Arc::<AtomicUsize>::default();
-        let counter = calls.clone();
-        producer.on_drain(move || {
-            counter.fetch_add(1, Ordering::Relaxed);
-        });
+        let (calls, call) = counted();
+        producer.on_drain(call);
         assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
         let reader = thread::spawn(move || {
             assert_eq!(consumer.try_read(), Ok(1));
             consumer
         });
-        let task = Arc::<Woken>::default();
+        let task = Arc::<Bell>::default();
         let waker = Waker::from(task.clone());
         let mut closed = producer.closed();
         let mut polled = || Pin::new(&mut closed).poll(&mut Context::from_waker(&waker));
         assert!(polled().is_pending());
         let _consumer = reader.join().unwrap();
-        if task.0.load(Ordering::Relaxed) > 0 {
+        if task.rings() > 0 {
             assert!(polled().is_pending());
         }
         // Once too often, if it was called right before the task took its place.
@@ -555,11 +534,8 @@ fn a_raised_mark_makes_the_descriptor_readable_by_itself() {
 fn a_callback_hears_of_a_drain_that_the_producer_finds_itself() {
     in_both_modes(10, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
-        let calls = Arc::<AtomicUsize>::default();
-        let counter = calls.clone();
-        producer.on_drain(move || {
-            counter.fetch_add(1, Ordering::Relaxed);
-        });
+        let (calls, call) = counted();
+        producer.on_drain(call);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
         let reader = thread::spawn(move || {

@@ -3,26 +3,15 @@
 use futures_io::AsyncRead;
 use highwater::{Builder, ByteConsumer};
 use loom::{future::block_on, thread};
-use loom_tests::{drained_ends as ends, exhaustive_model, in_both_modes, model, Goes, Leaves};
+use loom_tests::{
+    drained_ends as ends, exhaustive_model, in_both_modes, model, Bell, Goes, Leaves,
+};
 use std::{
     future::{poll_fn, Future},
     pin::Pin,
-    sync::{
-        atomic::{AtomicUsize, Ordering},
-        Arc,
-    },
-    task::{Context, Poll, Wake, Waker},
+    sync::Arc,
+    task::{Context, Poll, Waker},
 };
-
-/// Counts its wake-ups; takes no part in the model.
-#[derive(Default)]
-struct Bell(AtomicUsize);
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
 
 fn poll<F: Future + Unpin>(future: &mut F, bell: &Arc<Bell>) -> Poll<F::Output> {
     let waker = Waker::from(bell.clone());
@@ -157,7 +146,7 @@ fn the_waker_of_the_last_poll_is_woken_when_it_replaces_another_at_the_moment_of
         drop(writer.join().unwrap());
         // Whoever was told "not yet" is woken.
         if polled.is_pending() {
-            assert_eq!(second.0.load(Ordering::Relaxed), 1);
+            assert_eq!(second.rings(), 1);
             assert_eq!(poll(&mut read, &second), Poll::Ready(Ok(1)));
         }
     });
@@ -194,13 +183,13 @@ fn a_task_looks_again_by_itself_until_the_other_side_uses_fences() {
         let bell = Arc::<Bell>::default();
         let mut read = consumer.read_async();
         let item = loom_tests::poll(|| {
-            let before = bell.0.load(Ordering::Relaxed);
+            let before = bell.rings();
             match poll(&mut read, &bell) {
                 Poll::Ready(item) => Some(item),
                 // Woken by itself, as the writer has confirmed nothing before its only write, which is
                 // then there. (An executor lets others run meanwhile, as this does.)
                 Poll::Pending => {
-                    assert!(bell.0.load(Ordering::Relaxed) > before);
+                    assert!(bell.rings() > before);
                     None
                 }
             }

@@ -942,9 +942,24 @@ mod tests {
         *,
     };
 
-    fn bytes() -> (WriteCursor<u8, Items>, ReadCursor<u8, Items>) {
+    fn bytes_from(
+        start: usize,
+        fences: FenceInterval,
+    ) -> (WriteCursor<u8, Items>, ReadCursor<u8, Items>) {
         let marks = Marks::new(8, None, Most::Slots(8)).expect("legal marks");
-        ring(8, marks, Most::Slots(8), Items, 0, FenceInterval::NEVER).expect("memory")
+        ring(8, marks, Most::Slots(8), Items, start, fences).expect("memory")
+    }
+
+    fn bytes() -> (WriteCursor<u8, Items>, ReadCursor<u8, Items>) {
+        bytes_from(0, FenceInterval::NEVER)
+    }
+
+    /// The numbers below this, for which there is room.
+    fn write_up_to(end: u8, write: &mut WriteCursor<u8, Items>) {
+        for item in 0..end {
+            let slot = write.vacant_below_mark(1).expect("there is room");
+            slot.publish(item);
+        }
     }
 
     #[test]
@@ -984,15 +999,8 @@ mod tests {
     #[test]
     fn what_is_read_from_a_chunk_that_is_forgotten_is_not_lent_again_wherever_the_indices_are() {
         for start in [0, (1 << 31) - 2, usize::MAX / 2 - 2, usize::MAX - 2] {
-            let marks = Marks::new(8, None, Most::Slots(8)).expect("legal marks");
-            let (mut write, mut read) =
-                ring(8, marks, Most::Slots(8), Items, start, FenceInterval::NEVER).expect("memory");
-            for item in 0..4 {
-                write
-                    .vacant_below_mark(1)
-                    .expect("there is room")
-                    .publish(item);
-            }
+            let (mut write, mut read) = bytes_from(start, FenceInterval::NEVER);
+            write_up_to(4, &mut write);
             assert_eq!(read.look(), 4);
             let mut region = ReadRegion::new(&mut read, 4);
             while region.pop().is_some() {}
@@ -1005,17 +1013,10 @@ mod tests {
 
     #[test]
     fn what_is_given_back_with_a_fence_is_not_lent() {
-        let marks = Marks::new(8, None, Most::Slots(8)).expect("legal marks");
         for start in [0, usize::MAX - 5] {
             let fences = FenceInterval::of(4);
-            let (mut write, mut read) =
-                ring(8, marks, Most::Slots(8), Items, start, fences).expect("memory");
-            for item in 0..7 {
-                write
-                    .vacant_below_mark(1)
-                    .expect("there is room")
-                    .publish(item);
-            }
+            let (mut write, mut read) = bytes_from(start, fences);
+            write_up_to(7, &mut write);
             assert_eq!(read.look(), 7);
             let mut slow = Vec::new();
             while read.has_item() {
@@ -1040,12 +1041,7 @@ mod tests {
     #[test]
     fn a_look_finds_nothing_while_slots_are_read_and_not_given_back() {
         let (mut write, mut read) = bytes();
-        for item in 0..3 {
-            write
-                .vacant_below_mark(1)
-                .expect("there is room")
-                .publish(item);
-        }
+        write_up_to(3, &mut write);
         assert_eq!(read.look(), 3);
         assert_eq!(ReadRegion::new(&mut read, 2).pop(), Some(0));
         assert_eq!(read.look(), 0, "the next one would come before the first");

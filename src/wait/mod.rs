@@ -248,7 +248,8 @@ impl Gate {
         }
     }
 
-    /// Between a publication and the question who waits, if the owner has not noted that it wants full fences.
+    /// Between a publication and the question who waits, if the owner has not noted that it wants full fences. Either
+    /// one pairs with the heavy barrier, the full one also with a mere fence of the owner's.
     #[inline(always)]
     fn unnoted_barrier(&self, before: usize, now: usize) {
         if self.line.interval.is_passed(before, now) {
