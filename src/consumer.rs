@@ -7,7 +7,7 @@ use crate::{
     ring::{End, Occupied, ReadCursor, Reader},
     shared::{moves_cheaply, ProducerState, Shared},
     sync::Arc,
-    wait::{pace::Pace, Gate},
+    wait::pace::Pace,
     weigh::{Items, Weigh},
 };
 use alloc::boxed::Box;
@@ -176,10 +176,8 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
         if moves_cheaply::<T>() {
             self.reader.ask(ReadEnd::try_read_after_look)
         } else {
-            self.reader.ask(|end| {
-                end.find_or_listen()?;
-                end.read_found()
-            })
+            self.reader
+                .find_and_take(ReadEnd::find_or_listen, ReadEnd::read_found)
         }
     }
 
@@ -314,15 +312,10 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
         }
     }
 
-    /// The first of the items of a glance, which has seen that there is no note.
+    /// The first of the items of a glance, which has seen that there is no note. For items that move cheaply.
     #[inline]
     fn read_at_a_glance<E>(&mut self, found: usize) -> Result<T, E> {
-        // Each time the pace comes last: meanwhile the item is on its way from the other processor.
-        if !moves_cheaply::<T>() {
-            let item = self.pop(Gate::passed);
-            self.rest.pace.found(found);
-            return item;
-        }
+        // The pace comes last: meanwhile the item is on its way from the other processor.
         let before = self.cursor.index();
         let item = self.cursor.pop();
         let writable = &self.rest.shared.writable;
@@ -355,22 +348,13 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
     /// Takes the item that was found.
     #[inline]
     fn read_found<E>(&mut self) -> Result<T, E> {
-        self.pop(Gate::passed_with_notes)
-    }
-
-    #[inline(always)]
-    fn pop<E>(&mut self, passed: impl FnOnce(&Gate, usize, usize)) -> Result<T, E> {
-        let (before, writable) = (self.cursor.index(), &self.rest.shared.writable);
-        let now = before.wrapping_add(1);
+        let writable = &self.rest.shared.writable;
+        let passed = |before, now| writable.passed_with_notes(before, now);
         // As in `Seen::read`.
         if moves_cheaply::<T>() {
-            let item = self.cursor.pop();
-            passed(writable, before, now);
-            Ok(item)
+            Ok(self.cursor.pop_as(|item| item, passed))
         } else {
-            let item = Ok(self.cursor.pop());
-            passed(writable, before, now);
-            item
+            self.cursor.pop_as(Ok, passed)
         }
     }
 
@@ -750,10 +734,10 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
             }
             None => {
                 let deadline = deadline();
-                self.reader.ask(|end| match end.find_when_there(&deadline) {
-                    Ok(()) => end.read_found(),
-                    Err(error) => Err(into_error(error)),
-                })
+                self.reader.find_and_take(
+                    |end| end.find_when_there(&deadline).map_err(into_error),
+                    ReadEnd::read_found,
+                )
             }
         }
     }

@@ -171,6 +171,7 @@ mod builder;
 mod bytes;
 mod chunk;
 mod consumer;
+mod deferred;
 mod error;
 mod interval;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::{
     Accounting,
 };
 use crate::{
+    deferred::Deferred,
     error::{BuildError, MarkError},
     interval::FenceInterval,
     sync::{Arc, Ordering},
@@ -720,18 +721,38 @@ impl<T, W: Weigh<T>> ReadCursor<T, W> {
     /// If by what we last saw there is none.
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> T {
+        self.pop_as(|item| item, |_, _| ())
+    }
+
+    /// The same, and makes of the item what `wrap` does. Then calls `given_back` with the indices from which and up to which
+    /// the slot was.
+    ///
+    /// # Panics
+    ///
+    /// If by what we last saw there is none.
+    #[inline(always)]
+    pub(crate) fn pop_as<A>(
+        &mut self,
+        wrap: impl FnOnce(T) -> A,
+        given_back: impl FnOnce(usize, usize),
+    ) -> A {
         let index = self.published();
         assert!(is_before(index, self.tail_seen), "there is no item");
-        // SAFETY: the index is `head`, and before tail_seen, which was published, and nothing behind it is read but not
-        // given back, as tail_seen would be `head` then: the slot holds an item, and is ours until `head` is published.
-        let item = unsafe { self.ring.slots.place().take(index) };
         if !W::COUNTS_ITEMS.get() {
             // The very number that was added at the write, whatever the item weighs by now.
             self.consumed = self.ring.slots.weight(index);
-            self.publish_consumed();
         }
-        self.publish_head(index.wrapping_add(1));
-        item
+        let mut taken = Deferred::new(self, move |cursor| {
+            if !W::COUNTS_ITEMS.get() {
+                cursor.publish_consumed();
+            }
+            let now = index.wrapping_add(1);
+            cursor.publish_head(now);
+            given_back(index, now);
+        });
+        // SAFETY: the index is `head`, and before tail_seen, which was published, and nothing behind it is read but not
+        // given back, as tail_seen would be `head` then: the slot holds an item, and is ours until `head` is published.
+        wrap(unsafe { taken.with().ring.slots.place().take(index) })
     }
 
     /// Counts the next `count` items as read; their slots are to be given back.

@@ -12,7 +12,7 @@ use super::{
     slots::Place,
     Accounting,
 };
-use crate::{sync::Arc, weigh::Weigh};
+use crate::{deferred::Deferred, sync::Arc, weigh::Weigh};
 use alloc::boxed::Box;
 use core::cell::Cell;
 use crossbeam_utils::CachePadded;
@@ -279,12 +279,32 @@ impl<T, W: Weigh<T>, R, S> Reader<T, W, R, S> {
     #[inline(always)]
     pub(crate) fn ask<A>(&mut self, slow: impl FnOnce(&mut End<ReadCursor<T, W>, R>) -> A) -> A {
         let answer = slow(self.end_mut());
+        self.borrow();
+        answer
+    }
+
+    /// Goes a slow way that finds an item, and takes that. The item is made an answer where it is taken, and an error comes
+    /// before that, so that what is large is moved only once.
+    #[inline(always)]
+    pub(crate) fn find_and_take<A, E>(
+        &mut self,
+        find: impl FnOnce(&mut End<ReadCursor<T, W>, R>) -> Result<(), E>,
+        take: impl FnOnce(&mut End<ReadCursor<T, W>, R>) -> Result<A, E>,
+    ) -> Result<A, E> {
+        let end = self.end_mut();
+        find(end)?;
+        let mut found = Deferred::new(self, |reader| reader.borrow());
+        take(&mut found.with().end)
+    }
+
+    /// Takes what the cursor can lend.
+    #[inline(always)]
+    fn borrow(&mut self) {
         if let Some((index, limit)) = self.end.cursor.lend() {
             self.index = index;
             self.limit = limit;
             self.seen = self.end.cursor.tail_seen();
         }
-        answer
     }
 
     /// The next item, if by what we last saw there is one. (Asked before it is moved, as for a [`Slot`].)
@@ -337,28 +357,29 @@ impl<T, W: Weigh<T>, R, S> Occupied<'_, T, W, R, S> {
         is_due: impl FnOnce(&S, usize, usize) -> bool,
         ring: impl FnOnce(&S),
     ) -> A {
-        let reader = self.reader;
-        let (item, is_due) = if W::COUNTS_ITEMS.get() {
-            let index = reader.index;
-            reader.place.prefetch_to_read(index, reader.seen);
+        if W::COUNTS_ITEMS.get() {
+            let index = self.reader.index;
+            self.reader.place.prefetch_to_read(index, self.reader.seen);
+            let mut taken = Deferred::new(self.reader, move |reader| {
+                let now = index.wrapping_add(1);
+                reader.accounting.publish_head(now);
+                let is_due = is_due(&reader.shared, index, now);
+                reader.index = now;
+                if is_due {
+                    ring(&reader.shared);
+                }
+            });
             // SAFETY: the index is before the limit (`occupied`), so that the cursor has lent it: it is `head`, the slot holds
             // an item, as last seen, and is ours until it is given back.
-            let item = wrap(unsafe { reader.place.take(index) });
-            let now = index.wrapping_add(1);
-            reader.accounting.publish_head(now);
-            let is_due = is_due(&reader.shared, index, now);
-            reader.index = now;
-            (item, is_due)
+            wrap(unsafe { taken.with().place.take(index) })
         } else {
-            let index = reader.end.cursor.index();
-            let item = wrap(reader.end.cursor.pop());
-            let is_due = is_due(&reader.shared, index, index.wrapping_add(1));
-            (item, is_due)
-        };
-        if is_due {
-            ring(&reader.shared);
+            let Reader { end, shared, .. } = self.reader;
+            end.cursor.pop_as(wrap, |before, now| {
+                if is_due(shared, before, now) {
+                    ring(shared);
+                }
+            })
         }
-        item
     }
 }
 
