@@ -28,7 +28,7 @@ pub fn race<T: Item>(
         .next_multiple_of(UNIT);
     let (count, elapsed) = flow(
         move |number| sender.send(T::numbered(number)),
-        move || receiver.receive().number(),
+        move || receiver.receive_and(T::number),
         warm_up,
         |elapsed| effort.count(warm_up, elapsed, UNIT),
     );

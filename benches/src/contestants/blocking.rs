@@ -64,6 +64,12 @@ macro_rules! blocking_ends {
                 let $from = self;
                 $receive.expect("the sender is there")
             }
+
+            #[inline(always)]
+            fn receive_and<R>(&mut self, look: impl FnOnce(&T) -> R) -> R {
+                let $from = self;
+                look($receive.as_ref().expect("the sender is there"))
+            }
         }
     };
 }

@@ -60,6 +60,13 @@ pub trait Send1<T>: Send {
 /// Receives items; waits, in its own way, when there is none.
 pub trait Receive1<T>: Send {
     fn receive(&mut self) -> T;
+
+    /// Looks at the item where the contestant has put it. To take a large one out of an `Option` or a `Result` would move it
+    /// once more, which is no part of what is measured.
+    #[inline(always)]
+    fn receive_and<R>(&mut self, look: impl FnOnce(&T) -> R) -> R {
+        look(&self.receive())
+    }
 }
 
 /// A way to make a pair of ends.
@@ -78,7 +85,37 @@ pub trait TrySend<T>: Send {
 
 /// Receives if there is an item.
 pub trait TryReceive<T>: Send {
-    fn try_receive(&mut self) -> Option<T>;
+    fn try_receive(&mut self) -> impl Answer<T>;
+}
+
+/// An item or none, as the contestant says it.
+pub trait Answer<T> {
+    fn item(&self) -> Option<&T>;
+    fn into_item(self) -> Option<T>;
+}
+
+impl<T> Answer<T> for Option<T> {
+    #[inline(always)]
+    fn item(&self) -> Option<&T> {
+        self.as_ref()
+    }
+
+    #[inline(always)]
+    fn into_item(self) -> Option<T> {
+        self
+    }
+}
+
+impl<T, E> Answer<T> for Result<T, E> {
+    #[inline(always)]
+    fn item(&self) -> Option<&T> {
+        self.as_ref().ok()
+    }
+
+    #[inline(always)]
+    fn into_item(self) -> Option<T> {
+        self.ok()
+    }
 }
 
 /// An end that is asked again and again.
@@ -98,8 +135,18 @@ impl<T, E: TryReceive<T>> Receive1<T> for Polling<E> {
     #[inline(always)]
     fn receive(&mut self) -> T {
         loop {
-            if let Some(item) = self.0.try_receive() {
+            if let Some(item) = self.0.try_receive().into_item() {
                 return item;
+            }
+            spin_loop();
+        }
+    }
+
+    #[inline(always)]
+    fn receive_and<R>(&mut self, look: impl FnOnce(&T) -> R) -> R {
+        loop {
+            if let Some(item) = self.0.try_receive().item() {
+                return look(item);
             }
             spin_loop();
         }

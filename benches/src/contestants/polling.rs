@@ -1,6 +1,6 @@
 //! Queues that never sleep: who finds no room, or no item, has to ask again.
 
-use super::{Channel, Item, Polling, Send1, TryReceive, TrySend};
+use super::{Answer, Channel, Item, Polling, Send1, TryReceive, TrySend};
 use highwater::{Flow, TryWriteError};
 use ringbuf::traits::{Consumer as _, Producer as _, Split as _};
 use std::{hint::spin_loop, num::NonZeroUsize, sync::Arc};
@@ -42,8 +42,8 @@ impl<T: Item> Send1<T> for Obedient<T> {
 
 impl<T: Item> TryReceive<T> for highwater::Consumer<T> {
     #[inline(always)]
-    fn try_receive(&mut self) -> Option<T> {
-        self.try_read().ok()
+    fn try_receive(&mut self) -> impl Answer<T> {
+        self.try_read()
     }
 }
 
@@ -77,7 +77,7 @@ macro_rules! try_ends {
 
         impl<T: Item> TryReceive<T> for $receiver {
             #[inline(always)]
-            fn try_receive(&mut self) -> Option<T> {
+            fn try_receive(&mut self) -> impl Answer<T> {
                 let $from = self;
                 $receive
             }
@@ -96,7 +96,7 @@ try_ends!(
     rtrb::Producer<T>,
     |to, item| to.push(item).map_err(|rtrb::PushError::Full(item)| item),
     rtrb::Consumer<T>,
-    |from| from.pop().ok()
+    |from| from.pop()
 );
 
 polling_channel!(
@@ -152,7 +152,7 @@ try_ends!(
     nexus_channel::Sender<T>,
     |to, item| nexus_channel::Sender::try_send(to, item).map_err(|error| error.into_inner()),
     nexus_channel::Receiver<T>,
-    |from| from.try_recv().ok()
+    |from| from.try_recv()
 );
 
 polling_channel!(
@@ -169,7 +169,7 @@ try_ends!(
         | omango::error::TrySendError::Disconnected(item) => item,
     }),
     omango::queue::spsc::BReceiver<T>,
-    |from| from.try_recv().ok()
+    |from| from.try_recv()
 );
 
 polling_channel!(
