@@ -17,24 +17,33 @@ use crate::sync::{spin_loop, MODEL};
 const SHORTEST: u32 = 32;
 /// The longest, and so what a call that does not wait may take longer.
 const LONGEST: u32 = 128;
-/// A pause pays if at least one item came in so many hints.
+/// A pause pays if at least one line of an item came in so many hints.
 const FAST: usize = 4;
 /// After so many looks in vain the next item was a slow one. Each is a call of the user's at least.
 const MANY_LOOKS: u32 = 32;
 /// The most turns between two tries of a pause that did not pay.
 const RAREST: u32 = 1024;
-/// Too few slots to pause at all.
+/// Too few slots to pause at all, unless they have [`SMALL_BYTES`].
 const SMALL: usize = 512;
+/// So few bytes are full before the shortest pause is over.
+const SMALL_BYTES: usize = 4096;
 /// How many bytes it pays to wait for: so many cache lines that the price of the look vanishes.
 const GATHER: usize = 16_384;
-/// An item so large, in bytes, is worth a look of its own.
-const LARGE: usize = 4096;
+/// And how many items, where these are large: what has just been written lies in the first cache of the other processor, and
+/// is read faster from the next one.
+const GATHER_ITEMS: usize = 16;
+/// An item so large, in bytes, has been pushed out of that cache by itself.
+const LARGE: usize = 16_384;
+/// What is passed between processors as one, in bytes.
+const LINE: usize = 64;
 
 /// When and how long the consumer pauses.
 #[derive(Debug)]
 pub(crate) struct Pace {
     /// How many items are enough to take them without a pause.
     enough: usize,
+    /// A pause pays if at least one item came in so many hints.
+    fast: usize,
     /// In hints; 0 while it does not pay.
     pause: u32,
     /// Looks that found nothing, since the last item.
@@ -46,15 +55,16 @@ pub(crate) struct Pace {
 impl Pace {
     /// For a channel of so many slots of that size.
     pub(crate) fn new(capacity: usize, item_size: usize) -> Self {
-        let gather = GATHER / item_size.max(1);
+        let gather = (GATHER / item_size.max(1)).max(GATHER_ITEMS);
+        let is_small = capacity < SMALL && capacity.saturating_mul(item_size) < SMALL_BYTES;
         Self {
-            // No more than a quarter of what there can be, or the producer would have to wait; and a small
-            // channel is full before the shortest pause is over.
-            enough: if MODEL || capacity < SMALL || item_size >= LARGE {
+            // No more than a quarter of what there can be, or the producer would have to wait.
+            enough: if MODEL || is_small || item_size >= LARGE {
                 0
             } else {
                 gather.min(capacity / 4)
             },
+            fast: FAST * (item_size / LINE).max(1),
             pause: 0,
             in_vain: 0,
             turns_to_try: 1,
@@ -116,7 +126,7 @@ impl Pace {
                 self.turns_to_try = self.turns_between;
                 self.pause = SHORTEST;
             }
-        } else if items < self.pause as usize / FAST {
+        } else if items < self.pause as usize / self.fast {
             // So few would have come one by one, without a hurry.
             self.give_up();
         } else {
@@ -185,6 +195,46 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_pays_by_the_lines_that_it_brings_and_few_large_items_are_enough() {
+        // (size, what is too few in the first pause, what is enough)
+        for (size, too_few, enough) in [(8, 7, 256), (64, 7, 256), (256, 1, 64), (4096, 0, 16)] {
+            let mut pace = Pace::new(1024, size);
+            pace.found(1);
+            assert_eq!(pace.pause, SHORTEST, "{size}");
+            pace.found(too_few);
+            assert_eq!(pace.pause, 0, "{size}");
+
+            let mut pace = Pace::new(1024, size);
+            pace.found(1);
+            for _ in 0..3 {
+                pace.found((too_few + 1) * 4);
+            }
+            assert_eq!(pace.pause, LONGEST, "{size}");
+            pace.found(enough);
+            assert_eq!(pace.pause, LONGEST, "{size}");
+            pace.found(2 * enough);
+            assert_eq!(pace.pause, LONGEST / 2, "{size}");
+        }
+    }
+
+    #[test]
+    fn few_slots_are_enough_to_pause_if_their_items_are_large() {
+        for (capacity, size, pauses) in [
+            (511, 1, false),
+            (512, 1, true),
+            (512, 0, true),
+            (63, 64, false),
+            (64, 64, true),
+            (15, 256, false),
+            (16, 256, true),
+        ] {
+            let mut pace = Pace::new(capacity, size);
+            pace.found(1);
+            assert_eq!(pace.pause > 0, pauses, "{capacity} of {size} bytes");
+        }
+    }
+
+    #[test]
     fn enough_items_need_no_pause() {
         let mut pace = pace();
         for _ in 0..1000 {
@@ -217,7 +267,12 @@ mod tests {
 
     #[test]
     fn large_items_and_small_channels_never_pause_and_neither_does_one_that_may_not() {
-        for mut pace in [Pace::new(1024, LARGE), Pace::new(64, 8), Pace::off()] {
+        for mut pace in [
+            Pace::new(1024, LARGE),
+            Pace::new(64, 8),
+            Pace::new(3, 4096),
+            Pace::off(),
+        ] {
             for _ in 0..1000 {
                 pace.found(0);
                 pace.found(1);
