@@ -142,11 +142,12 @@ fn compare(arguments: &Arguments, workloads: &[Workload]) -> anyhow::Result<()> 
     bar.suspend(|| print!("{text}"));
     for workload in workloads.iter().filter(|w| choice.len(w) > 0) {
         let measured = choice.run(workload, &bar)?;
-        let table = report::markdown(&measured);
+        let shown = measured.by_placement();
+        let table = report::markdown(&shown);
         bar.suspend(|| print!("{table}"));
         text.push_str(&table);
         let chart = format!("{}.svg", workload.name.replace('/', "-"));
-        chart::draw(&measured, &out.join(chart))?;
+        chart::draw(&shown, &out.join(chart))?;
         results.workloads.push(measured);
         // After each, so that a run that is broken off has its results.
         fs::write(
@@ -156,8 +157,8 @@ fn compare(arguments: &Arguments, workloads: &[Workload]) -> anyhow::Result<()> 
         fs::write(out.join("results.md"), &text)?;
     }
     bar.finish_and_clear();
-    let end = report::overview(&results.workloads)
-        + &report::postscript(&results.machine, PACKAGES, ABSENT);
+    let shown: Vec<_> = results.workloads.iter().map(|w| w.by_placement()).collect();
+    let end = report::overview(&shown) + &report::postscript(&results.machine, PACKAGES, ABSENT);
     print!("{end}");
     text.push_str(&end);
     fs::write(out.join("results.md"), &text)?;

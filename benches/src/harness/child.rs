@@ -1,6 +1,9 @@
 //! A measurement in a process of its own.
 
-use super::{Contestant, Disturbance, Effort, Workload};
+use super::{
+    placement::{is_same, round_trip},
+    Contestant, Disturbance, Effort, Workload,
+};
 use anyhow::Context as _;
 use nix::sys::resource::{getrusage, UsageWho};
 use procfs::process::Process;
@@ -19,9 +22,22 @@ pub struct Sample {
     /// Of the whole measurement, with its warm-up.
     pub seconds: f64,
     pub involuntary_switches: i64,
+    /// Nanoseconds of a cache line to the other processor and back, right before and right after.
+    pub round_trips: Option<[f64; 2]>,
 }
 
 impl Sample {
+    /// Between the two; `None` if the processors were moved meanwhile, or there are no two.
+    pub fn round_trip(&self) -> Option<f64> {
+        let [before, after] = self.round_trips?;
+        is_same(before, after).then_some((before * after).sqrt())
+    }
+
+    /// The processors were moved meanwhile: this was measured in two placements.
+    pub fn is_mixed(&self) -> bool {
+        self.round_trips.is_some() && self.round_trip().is_none()
+    }
+
     /// More involuntary context switches than the kernel's own threads cause on an idle machine.
     pub fn is_disturbed(&self, disturbance: Disturbance) -> bool {
         match disturbance {
@@ -51,12 +67,15 @@ pub fn measure(contestant: &Contestant, effort: Effort) -> anyhow::Result<()> {
         report(panic);
         std::process::exit(101);
     }));
+    let trip_before = round_trip();
     let (before, begin) = (involuntary_switches()?, Instant::now());
     let figures = (contestant.run)(effort);
+    let (seconds, after) = (begin.elapsed().as_secs_f64(), involuntary_switches()?);
     let sample = Sample {
         figures,
-        seconds: begin.elapsed().as_secs_f64(),
-        involuntary_switches: involuntary_switches()? - before,
+        seconds,
+        involuntary_switches: after - before,
+        round_trips: trip_before.zip(round_trip()).map(<[f64; 2]>::from),
     };
     println!("{}", serde_json::to_string(&sample)?);
     // Without taking down what a peer may still have running.

@@ -7,6 +7,7 @@
 pub mod chart;
 pub mod child;
 pub mod machine;
+pub mod placement;
 pub mod report;
 pub mod run;
 

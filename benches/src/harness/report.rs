@@ -93,7 +93,14 @@ pub fn markdown(results: &WorkloadResults) -> String {
             Better::Less => "Less is better.",
         }
     );
-    let mut head = vec!["case", "contestant", figure.name, "min – max", "spread"];
+    let mut head = vec![
+        "case",
+        "contestant",
+        "rounds",
+        figure.name,
+        "min – max",
+        "spread",
+    ];
     if role(Role::Peer) {
         head.push("to the best peer");
     }
@@ -122,7 +129,7 @@ pub fn markdown(results: &WorkloadResults) -> String {
                 Some(troubles) => format!("{name}: {troubles}"),
                 None => name,
             };
-            let mut cells = vec![case.name.clone(), name];
+            let mut cells = vec![case.name.clone(), name, contestant.rounds.len().to_string()];
             if let Some(summary) = contestant.summary(0) {
                 let Summary { median, min, max } = summary;
                 cells.extend([
@@ -227,7 +234,9 @@ fn ratio(a: f64, b: f64) -> String {
 /// What stands above the tables.
 pub fn preface(machine: &Machine, command: &str) -> String {
     format!(
-        "# highwater beside its peers\n\n`{command}`, on {} × {}, Linux {}, rustc {}.\n",
+        "# highwater beside its peers\n\n`{command}`, on {} × {}, Linux {}, rustc {}.\n\n\
+         Where a case stands there several times, the host has moved the two processors meanwhile: *ns apart* is how long a \
+         cache line took from one to the other and back, right before and after each of these measurements.\n",
         machine.processors, machine.processor, machine.kernel, machine.rustc,
     )
 }

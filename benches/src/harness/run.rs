@@ -2,6 +2,8 @@
 
 use super::{
     child::{self, Outcome, Sample},
+    placement::Placements,
+    report::number,
     Better, Case, Role, Workload,
 };
 use indicatif::ProgressBar;
@@ -12,7 +14,7 @@ const REPEATS: usize = 3;
 /// Who never came to an end so many times is not asked again.
 const PATIENCE: usize = 3;
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub struct WorkloadResults {
     pub name: &'static str,
     pub about: &'static str,
@@ -20,19 +22,19 @@ pub struct WorkloadResults {
     pub cases: Vec<CaseResults>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub struct FigureResults {
     pub name: &'static str,
     pub better: Better,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub struct CaseResults {
     pub name: String,
     pub contestants: Vec<ContestantResults>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub struct ContestantResults {
     pub name: String,
     pub role: Role,
@@ -42,7 +44,7 @@ pub struct ContestantResults {
     pub failures: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub struct Round {
     #[serde(flatten)]
     pub sample: Sample,
@@ -50,6 +52,41 @@ pub struct Round {
     pub thrown_away: usize,
     /// This one was no better, but the last try.
     pub disturbed: bool,
+}
+
+impl WorkloadResults {
+    /// The same with each case once for each placement of the processors that it was measured in, if there were several.
+    pub fn by_placement(&self) -> Self {
+        let trips = |case: &CaseResults| -> Vec<f64> {
+            let rounds = case.contestants.iter().flat_map(|c| &c.rounds);
+            rounds
+                .filter_map(|round| round.sample.round_trip())
+                .collect()
+        };
+        let placements = Placements::of(self.cases.iter().flat_map(trips).collect());
+        if placements.iter().count() < 2 {
+            return self.clone();
+        }
+        let cases = self.cases.iter().flat_map(|case| {
+            placements.iter().filter_map(move |placement| {
+                let mut case = case.clone();
+                case.name += &format!(", {} ns apart", number(placement.median));
+                for contestant in &mut case.contestants {
+                    contestant.rounds.retain(|round| {
+                        let trip = round.sample.round_trip();
+                        trip.map_or(false, |trip| placement.contains(trip))
+                    });
+                }
+                let is_some = |c: &ContestantResults| !c.rounds.is_empty();
+                case.contestants.iter().any(is_some).then_some(case)
+            })
+        });
+        Self {
+            cases: cases.collect(),
+            figures: self.figures.clone(),
+            ..*self
+        }
+    }
 }
 
 /// Which part of a workload runs.
@@ -135,7 +172,7 @@ impl Choice<'_> {
         for thrown_away in 0.. {
             match child::run(workload, &case.name, &contestant.name, self.quick)? {
                 Outcome::Done(sample) => {
-                    let disturbed = sample.is_disturbed(case.disturbance);
+                    let disturbed = sample.is_disturbed(case.disturbance) || sample.is_mixed();
                     if disturbed && thrown_away < REPEATS && !self.quick {
                         continue;
                     }
