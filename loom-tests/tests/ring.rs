@@ -75,6 +75,25 @@ fn blocking_ends_pass_items_in_order_round_two_slots() {
     });
 }
 
+/// Its lines are written to before the items are ([`Place::claim`] in `src/ring/slots.rs`; a model has an item to a line).
+#[test]
+fn what_the_producer_claims_nobody_reads() {
+    exhaustive_model(6, || {
+        let (mut producer, mut consumer) = highwater::channel(4);
+        for i in 0..2 {
+            let _ = producer.try_write(Box::new(i)).unwrap();
+        }
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(Box::new(2)).unwrap();
+            producer
+        });
+        for i in 0..2 {
+            assert_eq!(*consumer.try_read().unwrap(), i);
+        }
+        drop(writer.join().unwrap());
+    });
+}
+
 #[test]
 fn polling_ends_pass_items_in_order_round_three_slots() {
     // One more than there are, in memory for four.

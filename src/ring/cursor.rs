@@ -8,7 +8,7 @@
 
 use super::{
     level::{Level, Marks, Most, Refusal, MAX_LENGTH},
-    slots::Slots,
+    slots::{Place, Slots},
     Accounting,
 };
 use crate::{
@@ -592,6 +592,24 @@ impl<T, W> WriteCursor<T, W> {
         self.accounting.publish_tail(tail);
     }
 
+    /// Claims the lines of the next slots ([`Place::claim`]), from `index` on: the next one to be
+    /// written, which is ahead of what this knows while it has lent.
+    #[inline(always)]
+    pub(super) fn claim(&self, index: usize, claimed: &mut usize) {
+        debug_assert!(!is_before(index, self.published.get()));
+        let place = self.ring.slots.place();
+        // SAFETY: nothing is written from the index on, and the slots up to this limit are free, as last seen, and so ours until
+        // they are published.
+        unsafe { place.claim(index, self.limit_of_batch, claimed) };
+    }
+
+    /// The same where nobody knows what was claimed: of the next group, as `index` begins one.
+    #[inline(always)]
+    fn claim_next_group(&self, index: usize) {
+        let mut claimed = index.wrapping_add(Place::<T>::GROUP);
+        self.claim(index, &mut claimed);
+    }
+
     pub(super) fn is_lent(&self) -> bool {
         self.is_lent.get()
     }
@@ -665,11 +683,9 @@ impl<T, W: Weigh<T>> Vacant<'_, T, W> {
     #[inline(always)]
     pub(crate) fn publish(self, item: T) -> usize {
         let (cursor, index) = (self.cursor, self.index);
-        cursor
-            .ring
-            .slots
-            .place()
-            .prefetch_to_write(index, cursor.limit);
+        if cursor.ring.slots.place().begins_group(index) {
+            cursor.claim_next_group(index);
+        }
         cursor.put(index, item, self.weight);
         if !W::COUNTS_ITEMS.get() {
             cursor.publish_written();
@@ -682,8 +698,11 @@ impl<T, W: Weigh<T>> Vacant<'_, T, W> {
     /// Writes it, and leaves it unpublished.
     #[inline(always)]
     pub(crate) fn hold_back(self, item: T) {
-        let cursor = self.cursor;
-        cursor.put(self.index, item, self.weight);
+        let (cursor, index) = (self.cursor, self.index);
+        if cursor.ring.slots.place().begins_group(index) {
+            cursor.claim_next_group(index);
+        }
+        cursor.put(index, item, self.weight);
         cursor.unpublished.set(cursor.unpublished.get() + 1);
         // Nothing may overtake it.
         cursor.limit = cursor.published();

@@ -29,6 +29,8 @@ pub(crate) struct Writer<T, W, R, S> {
     index: Cell<usize>,
     /// Before this it may write; not before `index` itself unless the cursor has lent it so much.
     limit: Cell<usize>,
+    /// The lines of free slots before this one were claimed ([`Place::claim`]).
+    claimed: usize,
     place: Place<T>,
     accounting: Arc<Accounting>,
     shared: Arc<S>,
@@ -90,6 +92,7 @@ impl<T, W: Weigh<T>, R, S> Writer<T, W, R, S> {
         let mut writer = Self {
             index: Cell::new(index),
             limit: Cell::new(index),
+            claimed: index,
             place: cursor.slots_of_ring().place().clone(),
             accounting: cursor.accounting().clone(),
             shared,
@@ -106,6 +109,7 @@ impl<T, W: Weigh<T>, R, S> Writer<T, W, R, S> {
         if let Some((index, limit)) = self.end.cursor.lend() {
             self.index.set(index);
             self.limit.set(limit);
+            self.end.cursor.claim(index, &mut self.claimed);
         }
         answer
     }
@@ -175,7 +179,9 @@ impl<'a, T, W: Weigh<T>, R, S> Slot<'a, T, W, R, S> {
         let Self { writer, weight } = self;
         let is_due = if W::COUNTS_ITEMS.get() {
             let index = writer.index.get();
-            writer.place.prefetch_to_write(index, writer.limit.get());
+            if writer.place.begins_group(index) {
+                writer.end.cursor.claim(index, &mut writer.claimed);
+            }
             // SAFETY: the index is before the limit (`slot_below_mark`), so that the cursor has lent it: it is `tail`, and the
             // slot is free, as last seen, and ours until it is published.
             unsafe { writer.place.put(index, item) };

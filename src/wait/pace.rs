@@ -18,7 +18,7 @@ const SHORTEST: u32 = 32;
 /// The longest, and so what a call that does not wait may take longer.
 const LONGEST: u32 = 128;
 /// A pause pays if at least one line of an item came in so many hints.
-const FAST: usize = 4;
+const FAST: u32 = 4;
 /// After so many looks in vain the next item was a slow one. Each is a call of the user's at least.
 const MANY_LOOKS: u32 = 32;
 /// The most turns between two tries of a pause that did not pay.
@@ -41,9 +41,9 @@ const LINE: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Pace {
     /// How many items are enough to take them without a pause.
-    enough: usize,
+    enough: u32,
     /// A pause pays if at least one item came in so many hints.
-    fast: usize,
+    fast: u32,
     /// In hints; 0 while it does not pay.
     pause: u32,
     /// Looks that found nothing, since the last item.
@@ -62,9 +62,9 @@ impl Pace {
             enough: if MODEL || is_small || item_size >= LARGE {
                 0
             } else {
-                gather.min(capacity / 4)
+                gather.min(capacity / 4) as u32 // as it is at most GATHER
             },
-            fast: FAST * (item_size / LINE).max(1),
+            fast: FAST * (item_size.min(LARGE) / LINE).max(1) as u32,
             pause: 0,
             in_vain: 0,
             turns_to_try: 1,
@@ -96,7 +96,7 @@ impl Pace {
     pub(crate) fn found(&mut self, items: usize) {
         if items == 0 && self.pause == 0 {
             self.in_vain = self.in_vain.saturating_add(1);
-        } else if items >= self.enough && self.pause == 0 {
+        } else if items >= self.enough as usize && self.pause == 0 {
             self.in_vain = 0;
         } else {
             self.adapt(items);
@@ -126,15 +126,15 @@ impl Pace {
                 self.turns_to_try = self.turns_between;
                 self.pause = SHORTEST;
             }
-        } else if items < self.pause as usize / self.fast {
+        } else if items < (self.pause / self.fast) as usize {
             // So few would have come one by one, without a hurry.
             self.give_up();
         } else {
             self.turns_between = 1;
             self.turns_to_try = 1;
-            if items < self.enough {
+            if items < self.enough as usize {
                 self.pause = (self.pause * 2).min(LONGEST);
-            } else if items >= 2 * self.enough {
+            } else if items >= 2 * self.enough as usize {
                 // They would have gathered by themselves.
                 self.pause /= 2;
             }
