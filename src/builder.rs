@@ -272,7 +272,12 @@ impl<W> Builder<W> {
             interval,
         ));
         let pace = if self.adaptive_pause {
-            Pace::new(capacity, core::mem::size_of::<T>())
+            let most = if W::COUNTS_ITEMS.get() {
+                marks.high().min(capacity)
+            } else {
+                capacity
+            };
+            Pace::new(most, core::mem::size_of::<T>())
         } else {
             Pace::off()
         };

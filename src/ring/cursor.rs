@@ -592,22 +592,36 @@ impl<T, W> WriteCursor<T, W> {
         self.accounting.publish_tail(tail);
     }
 
-    /// Claims the lines of the next slots ([`Place::claim`]), from `index` on: the next one to be
-    /// written, which is ahead of what this knows while it has lent.
-    #[inline(always)]
-    pub(super) fn claim(&self, index: usize, claimed: &mut usize) {
-        debug_assert!(!is_before(index, self.published.get()));
+    /// Claims the lines of slots ([`Place::claim`]); returns up to where. `from` is not before the next item's index, which this
+    /// does not know while it has lent.
+    fn claim(&self, from: usize, to: usize) -> usize {
+        debug_assert!(!is_before(from, self.published.get()));
         let place = self.ring.slots.place();
-        // SAFETY: nothing is written from the index on, and the slots up to this limit are free, as last seen, and so ours until
-        // they are published.
-        unsafe { place.claim(index, self.limit_of_batch, claimed) };
+        // SAFETY: nothing is written from there on, and the slots up to this limit are free, as last seen, and so ours until they
+        // are published.
+        unsafe { place.claim(from, to, self.limit_of_batch) }
     }
 
-    /// The same where nobody knows what was claimed: of the next group, as `index` begins one.
-    #[inline(always)]
+    /// Claims what is not claimed yet of the group of `index`, the next item's, and of the next group. Before `claimed` it was.
+    ///
+    /// Out of line, as all that claim: it comes once in many items, and its size would keep what calls it from being inlined.
+    #[inline(never)]
+    pub(super) fn claim_groups(&self, index: usize, claimed: &mut usize) {
+        let to = Place::<T>::next_group(index);
+        let is_some = is_before(index, *claimed) && !is_before(to, *claimed);
+        *claimed = self.claim(if is_some { *claimed } else { index }, to);
+    }
+
+    /// The same at the first item of a group, where nobody remembers what was claimed.
+    #[inline(never)]
     fn claim_next_group(&self, index: usize) {
-        let mut claimed = index.wrapping_add(Place::<T>::GROUP);
-        self.claim(index, &mut claimed);
+        let (from, to) = Place::<T>::of_next_group(index);
+        self.claim(from, to);
+    }
+
+    #[inline(never)]
+    fn claim_many(&self, from: usize, to: usize) {
+        self.claim(from, to);
     }
 
     pub(super) fn is_lent(&self) -> bool {
@@ -627,6 +641,9 @@ impl<T, W> WriteCursor<T, W> {
         let before = self.published();
         let now = before.wrapping_add(count);
         self.publish_tail(now);
+        if let Some(to) = Place::<T>::next_many(before, now) {
+            self.claim_many(now, to);
+        }
         (before, now)
     }
 
@@ -683,15 +700,15 @@ impl<T, W: Weigh<T>> Vacant<'_, T, W> {
     #[inline(always)]
     pub(crate) fn publish(self, item: T) -> usize {
         let (cursor, index) = (self.cursor, self.index);
-        if cursor.ring.slots.place().begins_group(index) {
-            cursor.claim_next_group(index);
-        }
         cursor.put(index, item, self.weight);
         if !W::COUNTS_ITEMS.get() {
             cursor.publish_written();
         }
         let now = index.wrapping_add(1);
         cursor.publish_tail(now);
+        if Place::<T>::begins_group(now) {
+            cursor.claim_next_group(now);
+        }
         now
     }
 
@@ -699,7 +716,7 @@ impl<T, W: Weigh<T>> Vacant<'_, T, W> {
     #[inline(always)]
     pub(crate) fn hold_back(self, item: T) {
         let (cursor, index) = (self.cursor, self.index);
-        if cursor.ring.slots.place().begins_group(index) {
+        if Place::<T>::begins_group(index) {
             cursor.claim_next_group(index);
         }
         cursor.put(index, item, self.weight);

@@ -29,7 +29,7 @@ pub(crate) struct Writer<T, W, R, S> {
     index: Cell<usize>,
     /// Before this it may write; not before `index` itself unless the cursor has lent it so much.
     limit: Cell<usize>,
-    /// The lines of free slots before this one were claimed ([`Place::claim`]).
+    /// The lines of free slots before this one were claimed (`WriteCursor::claim_groups`).
     claimed: usize,
     place: Place<T>,
     accounting: Arc<Accounting>,
@@ -109,7 +109,7 @@ impl<T, W: Weigh<T>, R, S> Writer<T, W, R, S> {
         if let Some((index, limit)) = self.end.cursor.lend() {
             self.index.set(index);
             self.limit.set(limit);
-            self.end.cursor.claim(index, &mut self.claimed);
+            self.end.cursor.claim_groups(index, &mut self.claimed);
         }
         answer
     }
@@ -179,9 +179,6 @@ impl<'a, T, W: Weigh<T>, R, S> Slot<'a, T, W, R, S> {
         let Self { writer, weight } = self;
         let is_due = if W::COUNTS_ITEMS.get() {
             let index = writer.index.get();
-            if writer.place.begins_group(index) {
-                writer.end.cursor.claim(index, &mut writer.claimed);
-            }
             // SAFETY: the index is before the limit (`slot_below_mark`), so that the cursor has lent it: it is `tail`, and the
             // slot is free, as last seen, and ours until it is published.
             unsafe { writer.place.put(index, item) };
@@ -189,6 +186,10 @@ impl<'a, T, W: Weigh<T>, R, S> Slot<'a, T, W, R, S> {
             writer.accounting.publish_tail(now);
             let is_due = is_due(&writer.shared, index, now);
             writer.index.set(now);
+            // Behind the item, which need not wait for that.
+            if Place::<T>::begins_group(now) {
+                writer.end.cursor.claim_groups(now, &mut writer.claimed);
+            }
             is_due
         } else {
             let vacant = writer.end.cursor.vacant_below_mark(weight);

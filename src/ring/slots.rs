@@ -333,54 +333,85 @@ impl<T> Place<T> {
     }
 
     /// How many items are claimed at once; 0 if none.
-    pub(super) const GROUP: usize = items_per_group(core::mem::size_of::<T>());
+    const GROUP: usize = items_per_group(core::mem::size_of::<T>());
 
-    /// Whether `index` comes to a new group, so that it is time for [`claim`](Self::claim).
+    /// The most of those that were written at once for as many to be claimed.
+    const MANY: usize = Self::GROUP * 8;
+
+    /// Whether `index` comes to a new group, so that it is time to claim the next one.
     #[inline(always)]
-    pub(crate) fn begins_group(&self, index: usize) -> bool {
+    pub(super) fn begins_group(index: usize) -> bool {
         Self::GROUP != 0 && index & (Self::GROUP - 1) == 0
     }
 
-    /// Claims what is not claimed yet of the group that `index` is in and of the next one, before `end`, and moves `claimed`
-    /// there: takes the cache lines of these slots from the other processor's cache, by writing to each.
+    /// Up to where to claim if the next item is to be at `index`: all of the next group.
+    pub(super) fn next_group(index: usize) -> usize {
+        index.wrapping_add(2 * Self::GROUP - (index & Self::GROUP.saturating_sub(1)))
+    }
+
+    /// The same right before an item is written that begins a group: that one was claimed before.
+    pub(super) fn of_next_group(index: usize) -> (usize, usize) {
+        let next = index.wrapping_add(Self::GROUP);
+        (next, next.wrapping_add(Self::GROUP))
+    }
+
+    /// The same behind as many as have been written at once, if they came to a new group: what comes next is as long.
+    #[inline(always)]
+    pub(super) fn next_many(before: usize, now: usize) -> Option<usize> {
+        let group = Self::GROUP;
+        if group == 0 || (before ^ now) & !(group - 1) == 0 {
+            return None;
+        }
+        let many = now.wrapping_sub(before).clamp(group, Self::MANY);
+        Some(now.wrapping_add(many))
+    }
+
+    /// Claims the slots from `from` on, up to `to` and before `end`: takes their cache lines from the other processor's cache, by
+    /// writing to each. Returns up to where.
     ///
     /// Stores leave a processor one after the other. One to a line that the reader has looked at waits until that is ours
     /// again; and if each is followed by one to the index, all wait for one line after the other. One after
     /// the other to several such lines they wait for all at once. (Measured on AMD's Zen 4. A prefetch with intent to write does
     /// nothing there for a line that both caches have.)
     ///
-    /// Out of line: it comes once in many items, and its size would keep what calls it from being inlined.
-    ///
     /// # Safety
     ///
-    /// The slots from `index` to `end` hold no items, and no other thread touches them until an index behind them is published.
-    #[inline(never)]
-    pub(crate) unsafe fn claim(&self, index: usize, end: usize, claimed: &mut usize) {
+    /// The slots from `from` to `end` hold no items, and no other thread touches them until an index behind them is published.
+    #[inline]
+    pub(super) unsafe fn claim(&self, from: usize, to: usize, end: usize) -> usize {
         // In a ring of few lines the reader is at work on those that would be claimed.
-        if Self::GROUP == 0 || self.mask < 2 * Self::GROUP || !is_before(index, end) {
-            return;
+        if Self::GROUP == 0 || self.mask < 2 * Self::GROUP || !is_before(from, end) {
+            return from;
         }
-        // Items that share a line are claimed together.
+        // Items that share a line are claimed together. What shares one with `end` the reader may still be at work on.
         let together = Self::PER_LINE.max(1);
-        // What shares its line with `end` the reader may still be at work on.
-        let whole = end.wrapping_sub(index).saturating_sub(end & (together - 1));
-        let groups = 2 * Self::GROUP - (index & (Self::GROUP - 1));
-        let goal = index.wrapping_add(whole.min(groups));
-        let mut slot = *claimed;
-        if is_before(slot, index) || is_before(goal, slot) {
-            slot = index;
+        let end = end.wrapping_sub(end & (together - 1));
+        let to = if is_before(to, end) { to } else { end };
+        if !is_before(from, to) {
+            return from;
         }
-        while is_before(slot, goal) {
+        // In one piece but for the edge of the memory.
+        let count = to.wrapping_sub(from);
+        let to_edge = (self.mask + 1 - (from & self.mask)).min(count);
+        for (from, count) in [
+            (from, to_edge),
+            (from.wrapping_add(to_edge), count - to_edge),
+        ] {
             #[cfg(all(loom, feature = "loom"))]
-            self.shadow.write(slot & self.mask);
-            for byte in (0..core::mem::size_of::<T>()).step_by(LINE) {
-                // SAFETY: within the slot, which is ours by the caller's promise, and may hold anything. Volatile, as what is
-                // written here is overwritten before anybody reads it.
-                unsafe { self.slot(slot).cast::<u8>().add(byte).write_volatile(0) };
+            for slot in 0..count {
+                self.shadow.write(from.wrapping_add(slot) & self.mask);
             }
-            slot = slot.wrapping_add(together - (slot & (together - 1)));
+            let begin = self.slot(from).cast::<u8>();
+            let bytes = count * core::mem::size_of::<T>();
+            let mut byte = 0;
+            while byte < bytes {
+                // SAFETY: within the slots, which are ours by the caller's promise, and may hold anything. Volatile, as what is
+                // written here is overwritten before anybody reads it.
+                unsafe { begin.add(byte).write_volatile(0) };
+                byte += LINE;
+            }
         }
-        *claimed = goal;
+        to
     }
 
     /// What to ask for, whenever `index` comes to a new line: the line that is four lines ahead, measured to help
@@ -558,9 +589,8 @@ mod tests {
         }
     }
 
-    /// What is claimed of 1024 slots from `index` on, before `end`, if what is before `claimed` was: the slots whose first byte was written
-    /// to. And up to where is claimed then.
-    fn claim<T: Copy>(index: usize, end: usize, mut claimed: usize) -> (Vec<usize>, usize) {
+    /// Claims of 1024 slots; which of their lines were written to, and up to where they are claimed.
+    fn claim<T>(from: usize, to: usize, end: usize) -> (Vec<usize>, usize) {
         let slots = Slots::<T>::new(1024, false).expect("there is memory");
         let (begin, size) = (
             slots.place().slot(0).cast::<u8>(),
@@ -568,61 +598,64 @@ mod tests {
         );
         let bytes = size * slots.count();
         // SAFETY: the memory of all slots, which nobody else has, and which hold nothing.
-        let memory = unsafe {
+        let (claimed, memory) = unsafe {
             begin.write_bytes(7, bytes);
-            slots.place().claim(index, end, &mut claimed);
-            slice::from_raw_parts(begin, bytes)
+            let claimed = slots.place().claim(from, to, end);
+            (claimed, slice::from_raw_parts(begin, bytes))
         };
         let written: Vec<_> = (0..bytes).filter(|byte| memory[*byte] == 0).collect();
-        for byte in &written {
-            assert_eq!(byte % size % LINE, 0, "once a line, from the slot's begin");
-        }
-        let mut slots: Vec<_> = written.into_iter().map(|byte| byte / size).collect();
-        slots.dedup();
-        (slots, claimed)
+        let mut lines: Vec<_> = written.into_iter().map(|byte| byte / LINE).collect();
+        lines.dedup();
+        (lines, claimed)
     }
 
     #[test]
-    fn the_rest_of_a_group_and_the_next_one_are_claimed_once_a_line() {
-        let lines = |range: core::ops::Range<usize>| -> Vec<_> { range.step_by(8).collect() };
-        assert_eq!(claim::<u64>(0, 1024, 0), (lines(0..128), 128));
-        assert_eq!(claim::<u64>(64, 1024, 128), (lines(128..192), 192));
-        assert_eq!(claim::<u64>(64, 1024, 0), (lines(64..192), 192), "long ago");
-        assert_eq!(
-            claim::<u64>(3, 1024, 3),
-            ([3].into_iter().chain(lines(8..128)).collect(), 128)
-        );
-        let at_edge = lines(0..64).into_iter().chain(lines(960..1024)).collect();
-        assert_eq!(claim::<u64>(960, 1500, 960), (at_edge, 1088));
+    fn each_line_is_claimed_also_over_the_edge_and_where_indices_wrap() {
+        let all = |lines: core::ops::Range<usize>, claimed| (lines.collect(), claimed);
+        assert_eq!(claim::<u64>(0, 128, 1024), all(0..16, 128));
+        assert_eq!(claim::<u64>(3, 128, 1024), all(0..16, 128));
+        assert_eq!(claim::<u64>(15, 128, 1024), all(1..16, 128));
+        let at_edge = || (0..8).chain(120..128).collect();
+        assert_eq!(claim::<u64>(960, 1088, 1500), (at_edge(), 1088));
         let from = usize::MAX - 63;
-        let at_wrap = lines(0..64).into_iter().chain(lines(960..1024)).collect();
-        assert_eq!(claim::<u64>(from, 500, from), (at_wrap, 64));
+        assert_eq!(claim::<u64>(from, 64, 500), (at_edge(), 64));
+        // Also if an item is not whole lines, or larger than one.
+        assert_eq!(claim::<[u8; 12]>(5, 64, 1024), all(0..12, 64));
+        assert_eq!(claim::<[u8; 64]>(1, 16, 1024), all(1..16, 16));
+        assert_eq!(claim::<[u8; 100]>(4, 12, 1024), all(6..19, 12));
+        assert_eq!(claim::<[u8; 256]>(0, 4, 1024), all(0..16, 4));
     }
 
     #[test]
-    fn nothing_is_claimed_at_the_end_behind_it_or_twice() {
-        let none = Vec::new();
-        assert_eq!(claim::<u64>(8, 21, 8).0, [8], "the reader is on 21's line");
-        assert_eq!(claim::<u64>(8, 13, 8), (none.clone(), 8));
-        assert_eq!(claim::<u64>(8, 8, 0), (none.clone(), 0));
-        assert_eq!(claim::<u64>(8, 5, 0), (none.clone(), 0));
-        assert_eq!(claim::<u64>(64, 1024, 192), (none, 192));
+    fn nothing_is_claimed_from_the_line_of_the_end_on() {
+        assert_eq!(claim::<u64>(8, 136, 21), (vec![1], 16));
+        for end in [13, 8, 5] {
+            assert_eq!(claim::<u64>(8, 136, end), (Vec::new(), 8), "{end}");
+        }
     }
 
     #[test]
-    fn items_of_each_size_are_claimed_with_each_of_their_lines() {
-        let slots = |from, to, step| -> Vec<usize> { (from..to).step_by(step).collect() };
-        assert_eq!(
-            claim::<u8>(0, 1024, 0).0.len(),
-            0,
-            "512 would be half of all"
-        );
-        assert_eq!(claim::<[u8; 12]>(0, 1024, 0), (slots(0, 64, 4), 64));
-        assert_eq!(claim::<[u8; 64]>(0, 1024, 0), (slots(0, 16, 1), 16));
-        assert_eq!(claim::<[u8; 100]>(4, 1024, 4), (slots(4, 12, 1), 12));
-        assert_eq!(claim::<[u8; 256]>(0, 1024, 0), (slots(0, 4, 1), 4));
-        assert_eq!(claim::<[u8; 257]>(0, 1024, 0), (Vec::new(), 0));
-        assert_eq!(claim::<[u8; 0]>(0, 1024, 0), (Vec::new(), 0));
+    fn nothing_is_claimed_of_a_ring_of_few_lines_nor_of_items_with_no_size_or_of_many_lines() {
+        assert_eq!(claim::<u8>(0, 1024, 1024), (Vec::new(), 0));
+        assert_eq!(claim::<[u8; 257]>(0, 4, 1024), (Vec::new(), 0));
+        assert_eq!(claim::<[u8; 0]>(0, 4, 1024), (Vec::new(), 0));
+    }
+
+    #[test]
+    fn what_is_claimed_next_is_a_group_or_as_long_as_what_came_last() {
+        type Words = Place<u64>;
+        assert!(Words::begins_group(0) && Words::begins_group(64) && !Words::begins_group(65));
+        assert_eq!([0, 1, 63, 64].map(Words::next_group), [128, 128, 128, 192]);
+        assert_eq!(Words::of_next_group(64), (128, 192));
+        assert_eq!(Words::next_many(1, 63), None);
+        assert_eq!(Words::next_many(63, 64), Some(128));
+        assert_eq!(Words::next_many(0, 100), Some(200));
+        assert_eq!(Words::next_many(0, 1000), Some(1512));
+        assert_eq!(Words::next_many(usize::MAX, 1), Some(65));
+        assert_eq!(Place::<()>::next_group(7), 7);
+        type Large = Place<[u8; 300]>;
+        assert!(!Large::begins_group(0));
+        assert_eq!(Large::next_many(0, 100), None);
     }
 
     #[test]

@@ -19,6 +19,8 @@ const SHORTEST: u32 = 32;
 const LONGEST: u32 = 128;
 /// A pause pays if at least one line of an item came in so many hints.
 const FAST: u32 = 4;
+/// And so many items: one would have been there without it.
+const FEWEST: u32 = 2;
 /// After so many looks in vain the next item was a slow one. Each is a call of the user's at least.
 const MANY_LOOKS: u32 = 32;
 /// The most turns between two tries of a pause that did not pay.
@@ -53,7 +55,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// For a channel of so many slots of that size.
+    /// For a channel of so many items of that size at most.
     pub(crate) fn new(capacity: usize, item_size: usize) -> Self {
         let gather = (GATHER / item_size.max(1)).max(GATHER_ITEMS);
         let is_small = capacity < SMALL && capacity.saturating_mul(item_size) < SMALL_BYTES;
@@ -124,9 +126,9 @@ impl Pace {
             self.turns_to_try -= 1;
             if self.turns_to_try == 0 {
                 self.turns_to_try = self.turns_between;
-                self.pause = SHORTEST;
+                self.pause = self.first();
             }
-        } else if items < (self.pause / self.fast) as usize {
+        } else if items < (self.pause / self.fast).max(FEWEST) as usize {
             // So few would have come one by one, without a hurry.
             self.give_up();
         } else {
@@ -139,6 +141,11 @@ impl Pace {
                 self.pause /= 2;
             }
         }
+    }
+
+    /// The pause that is tried: long enough for a few items to come.
+    fn first(&self) -> u32 {
+        (FEWEST * self.fast).clamp(SHORTEST, LONGEST)
     }
 
     fn give_up(&mut self) {
@@ -196,11 +203,17 @@ mod tests {
 
     #[test]
     fn a_pause_pays_by_the_lines_that_it_brings_and_few_large_items_are_enough() {
-        // (size, what is too few in the first pause, what is enough)
-        for (size, too_few, enough) in [(8, 7, 256), (64, 7, 256), (256, 1, 64), (4096, 0, 16)] {
+        // (size, the first pause, what is too few in it, what is enough)
+        for (size, first, too_few, enough) in [
+            (8, 32, 7, 256),
+            (64, 32, 7, 256),
+            (256, 32, 1, 64),
+            (1024, 128, 1, 16),
+            (4096, 128, 1, 16),
+        ] {
             let mut pace = Pace::new(1024, size);
             pace.found(1);
-            assert_eq!(pace.pause, SHORTEST, "{size}");
+            assert_eq!(pace.pause, first, "{size}");
             pace.found(too_few);
             assert_eq!(pace.pause, 0, "{size}");
 
@@ -214,6 +227,18 @@ mod tests {
             assert_eq!(pace.pause, LONGEST, "{size}");
             pace.found(2 * enough);
             assert_eq!(pace.pause, LONGEST / 2, "{size}");
+        }
+    }
+
+    #[test]
+    fn large_items_that_come_one_by_one_are_paused_for_ever_more_rarely() {
+        for size in [256, 512, 1024, 4096] {
+            let (mut pace, mut pauses) = (Pace::new(1024, size), 0);
+            for _ in 0..100_000 {
+                pace.found(1);
+                pauses += u32::from(pace.pause > 0);
+            }
+            assert!(pauses < 10 + 100_000 / RAREST + 1, "{size}: {pauses}");
         }
     }
 
