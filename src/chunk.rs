@@ -163,6 +163,7 @@ impl<T> WriteChunk<'_, T> {
                 // Making the chunk may have found the drain.
                 #[cfg(feature = "std")]
                 listen_for_drain(self.region.cursor(), self.shared, self.sleeper);
+                self.region.claim_behind((before, now));
                 Flow::Ready
             }
             None => self.commit_and_judge(count),
@@ -170,21 +171,24 @@ impl<T> WriteChunk<'_, T> {
     }
 
     #[inline(never)]
-    fn commit_and_judge(&mut self, count: usize) -> Flow {
+    fn commit_and_judge(mut self, count: usize) -> Flow {
         // A drain is looked for right before each write, so that none is missed.
         let _ = self.region.cursor().free_slots(0);
+        let mut published = None;
         let flow = Flow::judged(if count == 0 {
             self.region.cursor().need_drain()
         } else {
-            self.region.commit(count);
-            let cursor = self.region.cursor();
-            if let Some((before, now)) = cursor.publish_rest() {
+            published = self.region.publish(count);
+            if let Some((before, now)) = published {
                 self.shared.readable.passed_with_notes(before, now);
             }
-            cursor.is_high(count)
+            self.region.cursor().is_high(count)
         });
         #[cfg(feature = "std")]
         listen_for_drain(self.region.cursor(), self.shared, self.sleeper);
+        if let Some(published) = published {
+            self.region.claim_behind(published);
+        }
         flow
     }
 }

@@ -69,6 +69,7 @@ impl<T: Copy> Producer<T> {
         match end.cursor.push_slice_below_mark(items) {
             Some((before, now)) => {
                 gate.passed_with_notes(before, now);
+                end.cursor.claim_behind((before, now));
                 true
             }
             None => false,

@@ -667,6 +667,33 @@ fn a_part_commit_writes_the_first_and_drops_the_rest_once() {
 }
 
 #[test]
+fn a_part_commit_in_a_large_channel_leaves_the_rest_as_it_is_until_it_is_dropped() {
+    // What follows a commit is claimed for the next one, but not if something is there: below the mark, and when the chunk was
+    // made while the producer was told to stop, which the commit finds to be over.
+    for is_stopped in [false, true] {
+        for committed in [0, 1, 63, 64, 65, 128, 199, 200] {
+            let drops = Drops::new();
+            let (mut producer, mut consumer) = ends(0, 256, 512);
+            let before = if is_stopped { 256 } else { 0 };
+            for _ in 0..before {
+                assert!(producer.try_write(drops.item()).is_ok());
+            }
+            assert_eq!(producer.need_drain(), is_stopped);
+            let mut chunk = producer.try_reserve_up_to(200).unwrap();
+            for _ in 0..200 {
+                assert!(chunk.push(drops.item()).is_ok());
+            }
+            assert_eq!(consumer.try_iter().count(), before);
+            let _ = chunk.commit_first(committed);
+            assert_eq!(drops.alive(), committed);
+            let ids: Vec<_> = consumer.try_iter().map(|item| item.id - before).collect();
+            assert!(ids.into_iter().eq(0..committed));
+            drops.assert_each_dropped_once();
+        }
+    }
+}
+
+#[test]
 fn a_commit_of_more_than_was_put_in_panics_and_commits_nothing() {
     // Below the mark, and up to it.
     for capacity in [8, 4] {

@@ -641,10 +641,17 @@ impl<T, W> WriteCursor<T, W> {
         let before = self.published();
         let now = before.wrapping_add(count);
         self.publish_tail(now);
+        (before, now)
+    }
+
+    /// Claims slots behind those that were just published at once ([`Place::next_many`]). No region may have an item there.
+    ///
+    /// To be called when the other side has been told: it need not wait for that.
+    #[inline(always)]
+    pub(crate) fn claim_behind(&self, (before, now): (usize, usize)) {
         if let Some(to) = Place::<T>::next_many(before, now) {
             self.claim_many(now, to);
         }
-        (before, now)
     }
 
     fn publish_written(&self) {

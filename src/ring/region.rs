@@ -159,12 +159,13 @@ impl<'a, T> WriteRegion<'a, T> {
         }
     }
 
-    /// Moves the first `count` of the items behind `tail`, to be published; the others stay.
+    /// Publishes the first `count` of the items, and whatever waits for that before them; the others stay. Returns from where
+    /// and up to where, if there was any.
     ///
     /// # Panics
     ///
     /// If there are not so many.
-    pub(crate) fn commit(&mut self, count: usize) {
+    pub(crate) fn publish(&mut self, count: usize) -> Option<(usize, usize)> {
         assert!(
             count <= self.filled,
             "{count} items are more than the {} that were put in",
@@ -174,6 +175,16 @@ impl<'a, T> WriteRegion<'a, T> {
         self.slots -= count;
         // SAFETY: the slots were free, and hold items.
         unsafe { self.cursor.skip(count) };
+        self.cursor.publish_rest()
+    }
+
+    /// Claims what comes behind those that were just published ([`WriteCursor::claim_behind`]), unless items are left over there, which
+    /// are dropped with this. (What has nothing to drop is not looked at again.)
+    #[inline(always)]
+    pub(crate) fn claim_behind(self, published: (usize, usize)) {
+        if self.filled == 0 || !core::mem::needs_drop::<T>() {
+            self.cursor.claim_behind(published);
+        }
     }
 
     /// Publishes the first `count` of the items behind `tail` if, by what we last saw, that leaves the length below
