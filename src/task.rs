@@ -169,7 +169,8 @@ impl<T: Copy> Producer<T> {
     #[inline]
     pub(crate) fn write_slice_in_turn(&mut self, items: &[T]) -> bool {
         let is_granted = self.writer.rest().sleeper.turns.is_granted();
-        let is_written = is_granted && self.write_slice_below_mark(items);
+        // Without claims: the other end is a task, too, and maybe of the same thread (bytes: 26 → 23 GiB/s with them).
+        let is_written = is_granted && self.write_slice_below_mark(items, false);
         if is_written {
             self.writer.rest_mut().sleeper.turns.count();
         }
