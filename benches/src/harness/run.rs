@@ -74,7 +74,7 @@ impl WorkloadResults {
                 for contestant in &mut case.contestants {
                     contestant.rounds.retain(|round| {
                         let trip = round.sample.round_trip();
-                        trip.map_or(false, |trip| placement.contains(trip))
+                        trip.is_some_and(|trip| placement.contains(trip))
                     });
                 }
                 let is_some = |c: &ContestantResults| !c.rounds.is_empty();
