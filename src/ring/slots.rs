@@ -628,7 +628,7 @@ mod tests {
 
     #[test]
     fn nothing_is_claimed_from_the_line_of_the_end_on() {
-        assert_eq!(claim::<u64>(8, 136, 21), (vec![1], 16));
+        assert_eq!(claim::<u64>(8, 136, 21), (Vec::from([1]), 16));
         for end in [13, 8, 5] {
             assert_eq!(claim::<u64>(8, 136, end), (Vec::new(), 8), "{end}");
         }
