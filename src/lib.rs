@@ -174,7 +174,6 @@ mod consumer;
 mod deferred;
 mod error;
 mod interval;
-#[cfg(test)]
 mod lines;
 mod monitor;
 #[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]

@@ -595,7 +595,8 @@ impl<T, W> WriteCursor<T, W> {
     /// Claims the lines of slots ([`Place::claim`]); returns up to where. `from` is not before the next item's index, which this
     /// does not know while it has lent.
     fn claim(&self, from: usize, to: usize) -> usize {
-        debug_assert!(!is_before(from, self.published.get()));
+        // Always, as whoever gives a wrong index would have items written over.
+        assert!(!is_before(from, self.published.get()), "items lie there");
         let place = self.ring.slots.place();
         // SAFETY: nothing is written from there on, and the slots up to this limit are free, as last seen, and so ours until they
         // are published.
@@ -612,11 +613,14 @@ impl<T, W> WriteCursor<T, W> {
         *claimed = self.claim(if is_some { *claimed } else { index }, to);
     }
 
-    /// The same at the first item of a group, where nobody remembers what was claimed.
-    #[inline(never)]
-    fn claim_next_group(&self, index: usize) {
-        let (from, to) = Place::<T>::of_next_group(index);
-        self.claim(from, to);
+    /// Claims slots behind those that were just published at once ([`Place::next_many`]). No region may have an item there.
+    ///
+    /// To be called when the other side has been told: it need not wait for that.
+    #[inline(always)]
+    pub(crate) fn claim_behind(&self, (before, now): (usize, usize)) {
+        if let Some(to) = Place::<T>::next_many(before, now) {
+            self.claim_many(now, to);
+        }
     }
 
     #[inline(never)]
@@ -642,16 +646,6 @@ impl<T, W> WriteCursor<T, W> {
         let now = before.wrapping_add(count);
         self.publish_tail(now);
         (before, now)
-    }
-
-    /// Claims slots behind those that were just published at once ([`Place::next_many`]). No region may have an item there.
-    ///
-    /// To be called when the other side has been told: it need not wait for that.
-    #[inline(always)]
-    pub(crate) fn claim_behind(&self, (before, now): (usize, usize)) {
-        if let Some(to) = Place::<T>::next_many(before, now) {
-            self.claim_many(now, to);
-        }
     }
 
     fn publish_written(&self) {
@@ -713,9 +707,6 @@ impl<T, W: Weigh<T>> Vacant<'_, T, W> {
         }
         let now = index.wrapping_add(1);
         cursor.publish_tail(now);
-        if Place::<T>::begins_group(now) {
-            cursor.claim_next_group(now);
-        }
         now
     }
 
@@ -724,7 +715,8 @@ impl<T, W: Weigh<T>> Vacant<'_, T, W> {
     pub(crate) fn hold_back(self, item: T) {
         let (cursor, index) = (self.cursor, self.index);
         if Place::<T>::begins_group(index) {
-            cursor.claim_next_group(index);
+            let (from, to) = Place::<T>::of_next_group(index);
+            cursor.claim_many(from, to);
         }
         cursor.put(index, item, self.weight);
         cursor.unpublished.set(cursor.unpublished.get() + 1);

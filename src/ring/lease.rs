@@ -177,7 +177,7 @@ impl<'a, T, W: Weigh<T>, R, S> Slot<'a, T, W, R, S> {
         ring: impl FnOnce(&S),
     ) {
         let Self { writer, weight } = self;
-        let is_due = if W::COUNTS_ITEMS.get() {
+        let (now, is_due) = if W::COUNTS_ITEMS.get() {
             let index = writer.index.get();
             // SAFETY: the index is before the limit (`slot_below_mark`), so that the cursor has lent it: it is `tail`, and the
             // slot is free, as last seen, and ours until it is published.
@@ -186,16 +186,16 @@ impl<'a, T, W: Weigh<T>, R, S> Slot<'a, T, W, R, S> {
             writer.accounting.publish_tail(now);
             let is_due = is_due(&writer.shared, index, now);
             writer.index.set(now);
-            // Behind the item, which need not wait for that.
-            if Place::<T>::begins_group(now) {
-                writer.end.cursor.claim_groups(now, &mut writer.claimed);
-            }
-            is_due
+            (now, is_due)
         } else {
             let vacant = writer.end.cursor.vacant_below_mark(weight);
             let now = vacant.expect("it was asked for").publish(item);
-            is_due(&writer.shared, now.wrapping_sub(1), now)
+            (now, is_due(&writer.shared, now.wrapping_sub(1), now))
         };
+        // Behind the item, which need not wait for that.
+        if Place::<T>::begins_group(now) {
+            writer.end.cursor.claim_groups(now, &mut writer.claimed);
+        }
         if is_due {
             ring(&writer.shared);
         }

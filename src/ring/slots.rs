@@ -7,6 +7,7 @@
 use super::cursor::is_before;
 use crate::{
     error::BuildError,
+    lines::LINE,
     sync::{AtomicUsize, Ordering, MODEL},
 };
 use alloc::{
@@ -516,9 +517,6 @@ mod shadow {
         }
     }
 }
-
-/// What is passed between processors as one, in bytes.
-const LINE: usize = 64;
 
 /// See [`Place::GROUP`]: a power of two, so that it is asked for with a mask, and eight lines or nearly so. What is larger
 /// than half of that is written to several lines one after the other anyway.

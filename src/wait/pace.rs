@@ -11,7 +11,10 @@
 
 #![forbid(unsafe_code)]
 
-use crate::sync::{spin_loop, MODEL};
+use crate::{
+    lines::LINE,
+    sync::{spin_loop, MODEL},
+};
 
 /// The first pause that is tried, in spin-loop hints (of some 11 ns on AMD's Zen, 40 ns on Intel's Skylake).
 const SHORTEST: u32 = 32;
@@ -36,8 +39,6 @@ const GATHER: usize = 16_384;
 const GATHER_ITEMS: usize = 16;
 /// An item so large, in bytes, has been pushed out of that cache by itself.
 const LARGE: usize = 16_384;
-/// What is passed between processors as one, in bytes.
-const LINE: usize = 64;
 
 /// When and how long the consumer pauses.
 #[derive(Debug)]

@@ -6,7 +6,7 @@
 use clap::Parser;
 use crossbeam_utils::CachePadded;
 use highwater_benches::{
-    harness::placement::{is_same, round_trip, Placements},
+    harness::placement::{between, round_trip, Placements},
     race::pin,
 };
 use std::{
@@ -212,10 +212,9 @@ fn main() -> anyhow::Result<()> {
             for (number, way) in WAYS.iter().enumerate() {
                 let before = round_trip();
                 let rate = rate(capacity, *way);
-                if let Some((before, after)) = before.zip(round_trip()) {
-                    if is_same(before, after) {
-                        samples.push((capacity, number, (before * after).sqrt(), rate));
-                    }
+                let trips = before.zip(round_trip());
+                if let Some(trip) = trips.and_then(|(before, after)| between(before, after)) {
+                    samples.push((capacity, number, trip, rate));
                 }
             }
         }

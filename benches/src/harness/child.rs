@@ -1,7 +1,7 @@
 //! A measurement in a process of its own.
 
 use super::{
-    placement::{is_same, round_trip},
+    placement::{between, round_trip},
     Contestant, Disturbance, Effort, Workload,
 };
 use anyhow::Context as _;
@@ -30,7 +30,7 @@ impl Sample {
     /// Between the two; `None` if the processors were moved meanwhile, or there are no two.
     pub fn round_trip(&self) -> Option<f64> {
         let [before, after] = self.round_trips?;
-        is_same(before, after).then_some((before * after).sqrt())
+        between(before, after)
     }
 
     /// The processors were moved meanwhile: this was measured in two placements.

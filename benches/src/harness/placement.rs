@@ -60,9 +60,13 @@ pub fn round_trip() -> Option<f64> {
     })
 }
 
-/// Whether two round trips are of the same placement.
-pub fn is_same(a: f64, b: f64) -> bool {
+fn is_same(a: f64, b: f64) -> bool {
     a.max(b) < APART * a.min(b)
+}
+
+/// The round trip during something, of those before and after it; `None` if the processors were moved meanwhile.
+pub fn between(before: f64, after: f64) -> Option<f64> {
+    is_same(before, after).then_some((before * after).sqrt())
 }
 
 /// The placements that occur in some measurements.
