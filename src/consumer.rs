@@ -299,6 +299,7 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
         {
             return Glance::Unclear;
         }
+        self.rest.pace.settle();
         let found = self.cursor.look();
         if found > 0 {
             return Glance::Items(found);

@@ -6,6 +6,11 @@
 //! one is tried now and then, grows as long as it pays, and is given up at once when it does not. No
 //! clock is needed: what is asked for is that items come about as fast as the processor's spin-loop hints pass.
 //!
+//! Where it does not pause there is a single hint before the next look, if the last one has found several items: else the
+//! processor makes that look ahead of time, while it is still at these items, of whose number it has made a guess. Such a look
+//! takes the index's line from a producer in the midst of its writing, and finds half as many. (A load fence does the
+//! same, and as much work that the processor need not wait for does not: `docs/performance.md`.)
+//!
 //! Sources: the "temporal slipping" of FastForward (Giacomoni et al., 2008); MCRingBuffer (Lee et al., 2010), which
 //! publishes in batches for the same reason.
 
@@ -28,10 +33,12 @@ const FEWEST: u32 = 2;
 const MANY_LOOKS: u32 = 32;
 /// The most turns between two tries of a pause that did not pay.
 const RAREST: u32 = 1024;
-/// Too few slots to pause at all, unless they have [`SMALL_BYTES`].
+/// So few slots are full before the shortest pause is over, unless they have [`SMALL_BYTES`]. There a pause is so short that
+/// a quarter of them is filled meanwhile, by the fastest producer.
 const SMALL: usize = 512;
-/// So few bytes are full before the shortest pause is over.
 const SMALL_BYTES: usize = 4096;
+/// What comes in a hint, of the fastest producer.
+const ITEMS_PER_HINT: u32 = 8;
 /// How many bytes it pays to wait for: so many cache lines that the price of the look vanishes.
 const GATHER: usize = 16_384;
 /// And how many items, where these are large: what has just been written lies in the first cache of the other processor, and
@@ -47,8 +54,13 @@ pub(crate) struct Pace {
     enough: u32,
     /// A pause pays if at least one item came in so many hints.
     fast: u32,
+    /// The first pause that is tried, and the longest, in hints.
+    shortest: u32,
+    longest: u32,
     /// In hints; 0 while it does not pay.
     pause: u32,
+    /// The last look has found several items.
+    found_several: bool,
     /// Looks that found nothing, since the last item.
     in_vain: u32,
     turns_to_try: u32,
@@ -60,22 +72,34 @@ impl Pace {
     pub(crate) fn new(capacity: usize, item_size: usize) -> Self {
         let gather = (GATHER / item_size.max(1)).max(GATHER_ITEMS);
         let is_small = capacity < SMALL && capacity.saturating_mul(item_size) < SMALL_BYTES;
+        let fast = FAST * (item_size.min(LARGE) / LINE).max(1) as u32;
+        // No more than a quarter of what there can be, or the producer would have to wait.
+        let enough = if MODEL || item_size >= LARGE {
+            0
+        } else {
+            gather.min(capacity / 4) as u32 // as it is at most GATHER
+        };
+        let (shortest, longest) = if is_small {
+            let hints = (enough / ITEMS_PER_HINT).max(1);
+            (hints, hints)
+        } else {
+            // Long enough for a few items to come.
+            ((FEWEST * fast).clamp(SHORTEST, LONGEST), LONGEST)
+        };
         Self {
-            // No more than a quarter of what there can be, or the producer would have to wait.
-            enough: if MODEL || is_small || item_size >= LARGE {
-                0
-            } else {
-                gather.min(capacity / 4) as u32 // as it is at most GATHER
-            },
-            fast: FAST * (item_size.min(LARGE) / LINE).max(1) as u32,
+            enough,
+            fast,
+            shortest,
+            longest,
             pause: 0,
+            found_several: false,
             in_vain: 0,
             turns_to_try: 1,
             turns_between: 1,
         }
     }
 
-    /// Never pauses, as of a channel that is too small.
+    /// Never pauses, nor lets a hint pass, as of a channel that is too small.
     pub(crate) fn off() -> Self {
         Self::new(0, 1)
     }
@@ -89,7 +113,18 @@ impl Pace {
     /// Before a look at the other side.
     #[inline]
     pub(crate) fn pause(&self) {
+        if self.pause == 0 {
+            self.settle();
+        }
         for _ in 0..self.pause {
+            spin_loop();
+        }
+    }
+
+    /// The same if it is not pausing: the processor is not to look before it has read what it found the last time.
+    #[inline(always)]
+    pub(crate) fn settle(&self) {
+        if self.found_several {
             spin_loop();
         }
     }
@@ -97,6 +132,7 @@ impl Pace {
     /// After a look that has found so many new items.
     #[inline]
     pub(crate) fn found(&mut self, items: usize) {
+        self.found_several = items >= FEWEST as usize && self.enough > 0;
         if items == 0 && self.pause == 0 {
             self.in_vain = self.in_vain.saturating_add(1);
         } else if items >= self.enough as usize && self.pause == 0 {
@@ -127,7 +163,7 @@ impl Pace {
             self.turns_to_try -= 1;
             if self.turns_to_try == 0 {
                 self.turns_to_try = self.turns_between;
-                self.pause = self.first();
+                self.pause = self.shortest;
             }
         } else if items < (self.pause / self.fast).max(FEWEST) as usize {
             // So few would have come one by one, without a hurry.
@@ -136,17 +172,12 @@ impl Pace {
             self.turns_between = 1;
             self.turns_to_try = 1;
             if items < self.enough as usize {
-                self.pause = (self.pause * 2).min(LONGEST);
+                self.pause = (self.pause * 2).min(self.longest);
             } else if items >= 2 * self.enough as usize {
                 // They would have gathered by themselves.
                 self.pause /= 2;
             }
         }
-    }
-
-    /// The pause that is tried: long enough for a few items to come.
-    fn first(&self) -> u32 {
-        (FEWEST * self.fast).clamp(SHORTEST, LONGEST)
     }
 
     fn give_up(&mut self) {
@@ -244,19 +275,59 @@ mod tests {
     }
 
     #[test]
-    fn few_slots_are_enough_to_pause_if_their_items_are_large() {
-        for (capacity, size, pauses) in [
-            (511, 1, false),
-            (512, 1, true),
-            (512, 0, true),
-            (63, 64, false),
-            (64, 64, true),
-            (15, 256, false),
-            (16, 256, true),
+    fn in_few_slots_the_pause_is_so_short_that_they_are_not_full_behind_it() {
+        for (capacity, size, first, longest) in [
+            (4, 8, 0, 0),
+            (8, 8, 1, 1),
+            (32, 8, 1, 1),
+            (64, 8, 2, 2),
+            (256, 8, 8, 8),
+            (511, 1, 15, 15),
+            (512, 1, SHORTEST, LONGEST),
+            (512, 0, SHORTEST, LONGEST),
+            (63, 64, 1, 1),
+            (64, 64, SHORTEST, LONGEST),
+            (15, 256, 1, 1),
+            (16, 256, SHORTEST, LONGEST),
         ] {
             let mut pace = Pace::new(capacity, size);
             pace.found(1);
-            assert_eq!(pace.pause > 0, pauses, "{capacity} of {size} bytes");
+            assert_eq!(pace.pause, first, "{capacity} of {size} bytes");
+            for _ in 0..8 {
+                pace.pause = (pace.pause * 2).min(pace.longest);
+            }
+            assert_eq!(pace.pause, longest, "{capacity} of {size} bytes");
+        }
+    }
+
+    #[test]
+    fn a_pause_in_few_slots_pays_if_it_brings_several_items_and_ends_when_they_gather_by_themselves(
+    ) {
+        let chased = || {
+            let mut pace = Pace::new(64, 8);
+            pace.found(1);
+            assert_eq!(pace.pause, 2);
+            pace
+        };
+        for (brings, then) in [(0, 0), (1, 0), (2, 2), (15, 2), (16, 2), (31, 2), (32, 1)] {
+            let mut pace = chased();
+            pace.found(brings);
+            assert_eq!(pace.pause, then, "{brings}");
+        }
+    }
+
+    #[test]
+    fn a_look_behind_one_that_has_found_several_items_waits_until_they_are_read() {
+        for mut pace in [pace(), Pace::new(4, 8)] {
+            assert!(!pace.found_several);
+            for (found, several) in [(2, true), (1000, true), (1, false), (3, true), (0, false)] {
+                pace.found(found);
+                assert_eq!(pace.found_several, several, "{found}");
+            }
+        }
+        for mut pace in [Pace::off(), Pace::new(3, 8), Pace::new(1024, LARGE)] {
+            pace.found(2);
+            assert!(!pace.found_several);
         }
     }
 
@@ -292,10 +363,10 @@ mod tests {
     }
 
     #[test]
-    fn large_items_and_small_channels_never_pause_and_neither_does_one_that_may_not() {
+    fn large_items_and_tiny_channels_never_pause_and_neither_does_one_that_may_not() {
         for mut pace in [
             Pace::new(1024, LARGE),
-            Pace::new(64, 8),
+            Pace::new(3, 8),
             Pace::new(3, 4096),
             Pace::off(),
         ] {
