@@ -4,20 +4,20 @@
 //! breaks others that do.
 #![forbid(unsafe_code)]
 
-use crate::sync::{Condvar, Deadline, Mutex};
+use crate::sync::{Condvar, Deadline, SleepMutex};
 use alloc::{sync::Arc, task::Wake};
 use core::time::Duration;
 
 /// Where one end sleeps. Notifications are counted, so none that comes before the sleep is lost.
 pub(crate) struct Parker {
-    notifications: Mutex<usize>,
+    notifications: SleepMutex<usize>,
     changed: Condvar,
 }
 
 impl Parker {
     pub(crate) fn new() -> Self {
         Self {
-            notifications: Mutex::new(0),
+            notifications: SleepMutex::new(0),
             changed: Condvar::default(),
         }
     }
