@@ -113,11 +113,16 @@ impl Pace {
     /// Before a look at the other side.
     #[inline]
     pub(crate) fn pause(&self) {
-        if self.pause == 0 {
-            self.settle();
-        }
-        for _ in 0..self.pause {
+        for _ in 0..self.hints() {
             spin_loop();
+        }
+    }
+
+    fn hints(&self) -> u32 {
+        if self.is_pausing() {
+            self.pause
+        } else {
+            u32::from(self.found_several)
         }
     }
 
@@ -325,9 +330,28 @@ mod tests {
                 assert_eq!(pace.found_several, several, "{found}");
             }
         }
+        let mut pace = pace();
+        for (found, hints) in [(300, 1), (1, SHORTEST), (100, 2 * SHORTEST), (1, 0)] {
+            pace.found(found);
+            assert_eq!(pace.hints(), hints, "{found}");
+        }
         for mut pace in [Pace::off(), Pace::new(3, 8), Pace::new(1024, LARGE)] {
             pace.found(2);
             assert!(!pace.found_several);
+        }
+    }
+
+    #[test]
+    fn a_pause_that_brings_enough_is_as_long_the_next_time() {
+        for (brings, pause) in [
+            (255, 2 * SHORTEST),
+            (256, SHORTEST),
+            (511, SHORTEST),
+            (512, SHORTEST / 2),
+        ] {
+            let mut pace = chased();
+            pace.found(brings);
+            assert_eq!(pace.pause, pause, "{brings}");
         }
     }
 
@@ -350,9 +374,20 @@ mod tests {
     #[test]
     fn items_that_come_slowly_are_taken_without_a_pause() {
         let mut pace = chased();
+        assert!(pace.is_pausing());
         pace.was_slow();
-        pace.found(1);
+        assert!(!pace.is_pausing());
         assert_eq!(pace.pause, 0);
+        pace.found(1);
+        assert_eq!(pace.pause, 0, "none is tried");
+        for (looks, tries) in [(MANY_LOOKS, true), (MANY_LOOKS + 1, false)] {
+            let mut pace = Pace::new(1024, 8);
+            for _ in 0..looks {
+                pace.found(0);
+            }
+            pace.found(1);
+            assert_eq!(pace.is_pausing(), tries, "{looks} looks");
+        }
         for _ in 0..1000 {
             for _ in 0..=MANY_LOOKS {
                 pace.found(0);
