@@ -292,14 +292,10 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
         if is_quiet && self.cursor.has_item() {
             return Glance::Known;
         }
-        if self.rest.pace.is_pausing()
-            || self.has_listener()
-            || self.cursor.has_unpublished()
-            || !is_quiet
-        {
+        if self.has_listener() || self.cursor.has_unpublished() || !is_quiet {
             return Glance::Unclear;
         }
-        self.rest.pace.settle();
+        self.rest.pace.pause();
         let found = self.cursor.look();
         if found > 0 {
             return Glance::Items(found);

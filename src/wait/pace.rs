@@ -104,13 +104,11 @@ impl Pace {
         Self::new(0, 1)
     }
 
-    /// Whether it pauses before its next look.
-    #[inline]
-    pub(crate) fn is_pausing(&self) -> bool {
+    fn is_pausing(&self) -> bool {
         self.pause > 0
     }
 
-    /// Before a look at the other side.
+    /// Before a look at the other side: at least, the processor is not to make it before it has read what it found the last time.
     #[inline]
     pub(crate) fn pause(&self) {
         for _ in 0..self.hints() {
@@ -123,14 +121,6 @@ impl Pace {
             self.pause
         } else {
             u32::from(self.found_several)
-        }
-    }
-
-    /// The same if it is not pausing: the processor is not to look before it has read what it found the last time.
-    #[inline(always)]
-    pub(crate) fn settle(&self) {
-        if self.found_several {
-            spin_loop();
         }
     }
 
