@@ -176,8 +176,8 @@ impl<W> Builder<W> {
     /// channel fast whichever side is ahead.
     ///
     /// The pause adapts, to none at all while items come slowly, and is at most 128 spin-loop hints: 1.4
-    /// microseconds on a recent AMD processor, 5 on an Intel one of the Skylake family. For a hard real-time
-    /// consumer, switch it off.
+    /// microseconds on a recent AMD processor, 5 on an Intel one of the Skylake family. A single hint passes also
+    /// before each look behind one that has found several items. For a hard real-time consumer, switch both off.
     pub fn adaptive_pause(mut self, allowed: bool) -> Self {
         self.adaptive_pause = allowed;
         self

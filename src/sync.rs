@@ -96,7 +96,7 @@ mod locks {
         time::Instant,
     };
 
-    /// What a thread sleeps with: `std`'s, as that and its condition variable are two words next to each other. To wake a
+    /// What a thread sleeps with: `std`'s, as that and its condition variable are two words, where the system has futexes. To wake a
     /// sleeper of `parking_lot`'s takes two cache lines more, those of the table and of the sleeper, from another processor,
     /// which makes a microsecond of two wake-ups.
     #[derive(Debug)]

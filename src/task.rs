@@ -251,8 +251,8 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
         mut attempt: impl FnMut(&mut Self) -> Result<R, TryReadError>,
     ) -> Poll<Result<R, ReadError>> {
         let turn = ready!(self.rest.sleeper.turns.poll_next(cx));
-        // A task never pauses: that would hold up the others of its thread, and the producer may be one.
-        self.rest.pace.was_slow();
+        // A task does not pause: that would hold up the others of its thread, and the producer may be one.
+        self.rest.pace.give_no_pause();
         let done = loop {
             match attempt(self) {
                 Ok(done) => break Ok(done),

@@ -33,8 +33,8 @@ const FEWEST: u32 = 2;
 const MANY_LOOKS: u32 = 32;
 /// The most turns between two tries of a pause that did not pay.
 const RAREST: u32 = 1024;
-/// So few slots are full before the shortest pause is over, unless they have [`SMALL_BYTES`]. There a pause is so short that
-/// a quarter of them is filled meanwhile, by the fastest producer.
+/// So few slots are full before the shortest pause is over, unless they have [`SMALL_BYTES`]. There a pause is so short, if more
+/// than a hint, that a quarter of them is filled meanwhile, by the fastest producer.
 const SMALL: usize = 512;
 const SMALL_BYTES: usize = 4096;
 /// What comes in a hint, of the fastest producer.
@@ -104,6 +104,7 @@ impl Pace {
         Self::new(0, 1)
     }
 
+    #[inline]
     fn is_pausing(&self) -> bool {
         self.pause > 0
     }
@@ -116,6 +117,7 @@ impl Pace {
         }
     }
 
+    #[inline]
     fn hints(&self) -> u32 {
         if self.is_pausing() {
             self.pause
@@ -140,6 +142,14 @@ impl Pace {
     /// The next item is a slow one: this end sleeps for it, or nearly so.
     #[cfg(feature = "std")]
     pub(crate) fn was_slow(&mut self) {
+        self.found_several = false;
+        self.pause = 0;
+        self.in_vain = MANY_LOOKS + 1;
+    }
+
+    /// The next look is made without a pause, but for a hint.
+    #[cfg(feature = "async")]
+    pub(crate) fn give_no_pause(&mut self) {
         self.pause = 0;
         self.in_vain = MANY_LOOKS + 1;
     }
@@ -270,28 +280,29 @@ mod tests {
     }
 
     #[test]
-    fn in_few_slots_the_pause_is_so_short_that_they_are_not_full_behind_it() {
-        for (capacity, size, first, longest) in [
-            (4, 8, 0, 0),
-            (8, 8, 1, 1),
-            (32, 8, 1, 1),
-            (64, 8, 2, 2),
-            (256, 8, 8, 8),
-            (511, 1, 15, 15),
-            (512, 1, SHORTEST, LONGEST),
-            (512, 0, SHORTEST, LONGEST),
-            (63, 64, 1, 1),
-            (64, 64, SHORTEST, LONGEST),
-            (15, 256, 1, 1),
-            (16, 256, SHORTEST, LONGEST),
+    fn in_few_slots_the_pause_is_so_short_that_they_are_not_full_behind_it_and_does_not_grow() {
+        for (capacity, size, pause) in [
+            (4, 8, 0),
+            (8, 8, 1),
+            (32, 8, 1),
+            (64, 8, 2),
+            (256, 8, 8),
+            (511, 1, 15),
+            (63, 64, 1),
         ] {
             let mut pace = Pace::new(capacity, size);
             pace.found(1);
-            assert_eq!(pace.pause, first, "{capacity} of {size} bytes");
-            for _ in 0..8 {
-                pace.pause = (pace.pause * 2).min(pace.longest);
+            for _ in 0..3 {
+                assert_eq!(pace.pause, pause, "{capacity} of {size} bytes");
+                pace.found(3);
             }
-            assert_eq!(pace.pause, longest, "{capacity} of {size} bytes");
+        }
+        for (capacity, size) in [(512, 1), (512, 0), (64, 64), (16, 256)] {
+            let mut pace = Pace::new(capacity, size);
+            pace.found(1);
+            assert_eq!(pace.pause, SHORTEST, "{capacity} of {size} bytes");
+            pace.found(3);
+            assert_ne!(pace.pause, SHORTEST, "{capacity} of {size} bytes");
         }
     }
 
@@ -320,7 +331,11 @@ mod tests {
                 assert_eq!(pace.found_several, several, "{found}");
             }
         }
-        let mut pace = pace();
+        let mut pace = Pace::new(1024, 8);
+        pace.found(300);
+        pace.was_slow();
+        assert_eq!(pace.hints(), 0, "the next one is not expected soon");
+        let mut pace = self::pace();
         for (found, hints) in [(300, 1), (1, SHORTEST), (100, 2 * SHORTEST), (1, 0)] {
             pace.found(found);
             assert_eq!(pace.hints(), hints, "{found}");

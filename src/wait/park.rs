@@ -10,30 +10,41 @@ use core::time::Duration;
 
 /// Where one end sleeps. Notifications are counted, so none that comes before the sleep is lost.
 pub(crate) struct Parker {
-    notifications: SleepMutex<usize>,
+    state: SleepMutex<State>,
     changed: Condvar,
+}
+
+struct State {
+    notifications: usize,
+    /// Somebody has to be woken: `std`'s condition variable makes a system call for that in any case.
+    is_asleep: bool,
 }
 
 impl Parker {
     pub(crate) fn new() -> Self {
         Self {
-            notifications: SleepMutex::new(0),
+            state: SleepMutex::new(State {
+                notifications: 0,
+                is_asleep: false,
+            }),
             changed: Condvar::default(),
         }
     }
 
     /// Forgets notifications of an earlier sleep.
     pub(crate) fn reset(&self) {
-        *self.notifications.lock() = 0;
+        self.state.lock().notifications = 0;
     }
 
     /// Sleeps until notified or until the deadline; returns whether it was notified.
     pub(crate) fn park(&self, deadline: &Deadline) -> bool {
-        let mut notifications = self.notifications.lock();
-        while *notifications == 0 && !deadline.has_passed() {
-            notifications = self.changed.wait(notifications, deadline);
+        let mut state = self.state.lock();
+        state.is_asleep = true;
+        while state.notifications == 0 && !deadline.has_passed() {
+            state = self.changed.wait(state, deadline);
         }
-        core::mem::take(&mut *notifications) != 0
+        state.is_asleep = false;
+        core::mem::take(&mut state.notifications) != 0
     }
 
     /// The same, but sleeps no longer than `patience`.
@@ -46,12 +57,15 @@ impl Parker {
     }
 
     fn notify(&self) {
-        let mut notifications = self.notifications.lock();
-        *notifications = notifications.saturating_add(1);
+        let mut state = self.state.lock();
+        state.notifications = state.notifications.saturating_add(1);
+        let is_asleep = state.is_asleep;
         // Unlocked before the wake-up, so that the woken thread does not run into the lock. The Arc
         // that we were called through keeps the condition variable alive.
-        drop(notifications);
-        self.changed.notify_one();
+        drop(state);
+        if is_asleep {
+            self.changed.notify_one();
+        }
     }
 }
 
