@@ -6,7 +6,8 @@ mod common;
 
 use common::{deadline, eventually, Random};
 use highwater::{
-    pipe, pipe_items, BuildError, Pipe, PipeError, PipeFailure, Pipeline, PipelineFailure,
+    pipe, pipe_items, BuildError, Monitor, Pipe, PipeError, PipeFailure, Pipeline, PipelineFailure,
+    State,
 };
 use std::{
     fs::File,
@@ -355,10 +356,40 @@ fn a_cancel_before_the_start_or_from_another_thread_or_by_the_progress_stops_it(
 
 #[test]
 fn a_cancel_after_the_end_changes_nothing() {
-    let pipe = Pipe::new();
+    let mut monitor = None;
+    let pipe = Pipe::new().on_start(|of_pipe| monitor = Some(of_pipe));
     let handle = pipe.cancel_handle();
     assert_eq!(pipe.run(&b"abc"[..], io::sink()).unwrap().bytes, 3);
+    let state = || monitor.as_ref().map(Monitor::state);
+    assert_eq!(state(), Some(State::Finished));
     handle.cancel();
+    assert_eq!(state(), Some(State::Finished));
+}
+
+#[test]
+fn who_asks_for_it_gets_a_monitor_before_anything_arrives_in_the_thread_that_runs_the_pipe() {
+    struct Sink<'a>(&'a AtomicBool);
+    impl Write for Sink<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            assert!(self.0.load(Ordering::Acquire), "it has not started");
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let has_started = AtomicBool::new(false);
+    let by = thread::current().id();
+    let pipe = Pipe::new().high_water_mark(100).on_start(|monitor| {
+        assert_eq!(thread::current().id(), by);
+        assert_eq!(monitor.high_water_mark(), 100);
+        assert_eq!(monitor.stats().items_read, 0);
+        has_started.store(true, Ordering::Release);
+    });
+    pipe.run(&b"abc"[..], Sink(&has_started)).unwrap();
+    assert!(has_started.into_inner());
 }
 
 #[test]
@@ -398,8 +429,9 @@ fn marks_that_contradict_each_other_are_refused_before_anything_is_read() {
 }
 
 #[test]
-fn the_sink_is_flushed_at_the_end_and_that_may_fail() {
-    struct Flushes(Arc<Mutex<Vec<&'static str>>>, bool);
+fn the_sink_is_flushed_at_the_end_and_that_may_fail_or_be_interrupted() {
+    /// With the errors of its flushes, the last one first.
+    struct Flushes(Arc<Mutex<Vec<&'static str>>>, Vec<ErrorKind>);
     impl Write for Flushes {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().push("write");
@@ -407,16 +439,17 @@ fn the_sink_is_flushed_at_the_end_and_that_may_fail() {
         }
         fn flush(&mut self) -> io::Result<()> {
             self.0.lock().unwrap().push("flush");
-            match self.1 {
-                true => Err(ErrorKind::StorageFull.into()),
-                false => Ok(()),
+            match self.1.pop() {
+                Some(error) => Err(error.into()),
+                None => Ok(()),
             }
         }
     }
     let log = Arc::new(Mutex::new(Vec::new()));
-    pipe(&b"abc"[..], Flushes(log.clone(), false)).unwrap();
+    pipe(&b"abc"[..], Flushes(log.clone(), vec![])).unwrap();
     assert_eq!(*log.lock().unwrap(), ["write", "flush"]);
-    let PipeError { bytes, failure } = pipe(&b"abc"[..], Flushes(log, true)).unwrap_err();
+    let errors = vec![ErrorKind::StorageFull, ErrorKind::Interrupted];
+    let PipeError { bytes, failure } = pipe(&b"abc"[..], Flushes(log, errors)).unwrap_err();
     assert_eq!(bytes, 3);
     assert!(matches!(failure, PipeFailure::Sink(error) if error.kind() == ErrorKind::StorageFull));
 }
