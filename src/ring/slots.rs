@@ -646,6 +646,7 @@ mod tests {
         assert_eq!([0, 1, 63, 64].map(Words::next_group), [128, 128, 128, 192]);
         assert_eq!(Words::of_next_group(64), (128, 192));
         assert_eq!(Words::next_many(1, 63), None);
+        assert_eq!(Words::next_many(65, 127), None);
         assert_eq!(Words::next_many(63, 64), Some(128));
         assert_eq!(Words::next_many(0, 100), Some(200));
         assert_eq!(Words::next_many(0, 1000), Some(1512));
