@@ -124,19 +124,12 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
             slot.hold_back(item);
             return Ok(Flow::Ready);
         }
-        if !end.cursor.stays_below_mark(weight) {
-            end.cursor.look();
-        }
-        let is_below = end.cursor.stays_below_mark(weight);
+        end.cursor.look();
         if !end.cursor.admits(weight) {
             return Err(TryWriteError::WouldBlock(item));
         }
         end.cursor.hold_back(item, weight);
-        Ok(if is_below {
-            Flow::Ready
-        } else {
-            Flow::judged(end.cursor.is_high(weight))
-        })
+        Ok(Flow::judged(end.cursor.is_high(weight)))
     }
 
     /// As [`Producer::write`], but holds the item back; unless it has to wait: then everything is

@@ -279,15 +279,6 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         .hold_back(item);
     }
 
-    /// Whether an item of this weight leaves the length below the high mark, by what we last saw, but without
-    /// relying on the limit.
-    #[inline]
-    pub(crate) fn stays_below_mark(&self, weight: usize) -> bool {
-        !self.level.need_drain()
-            && self.slots_seen() < self.level.capacity()
-            && self.len_seen() + weight < self.level.marks().stop_at()
-    }
-
     /// Writes an item into the next slot, which is that of `index`. Only before the limit, or after `admits`.
     #[inline(always)]
     fn put(&mut self, index: usize, item: T, weight: usize) {
