@@ -22,23 +22,23 @@ use crate::{
 };
 
 /// The first pause that is tried, in spin-loop hints (of some 11 ns on AMD's Zen, 40 ns on Intel's Skylake).
-const SHORTEST: u32 = 32;
+const SHORTEST: u16 = 32;
 /// The longest, and so what a call that does not wait may take longer.
-const LONGEST: u32 = 128;
+const LONGEST: u16 = 128;
 /// A pause pays if at least one line of an item came in so many hints.
-const FAST: u32 = 4;
+const FAST: u16 = 4;
 /// And so many items: one would have been there without it.
-const FEWEST: u32 = 2;
+const FEWEST: u16 = 2;
 /// After so many looks in vain the next item was a slow one. Each is a call of the user's at least.
-const MANY_LOOKS: u32 = 32;
+const MANY_LOOKS: u16 = 32;
 /// The most turns between two tries of a pause that did not pay.
-const RAREST: u32 = 1024;
+const RAREST: u16 = 1024;
 /// So few slots are full before the shortest pause is over, unless they have [`SMALL_BYTES`]. There a pause is so short, if more
 /// than a hint, that a quarter of them is filled meanwhile, by the fastest producer.
 const SMALL: usize = 512;
 const SMALL_BYTES: usize = 4096;
 /// What comes in a hint, of the fastest producer.
-const ITEMS_PER_HINT: u32 = 8;
+const ITEMS_PER_HINT: u16 = 8;
 /// How many bytes it pays to wait for: so many cache lines that the price of the look vanishes.
 const GATHER: usize = 16_384;
 /// And how many items, where these are large: what has just been written lies in the first cache of the other processor, and
@@ -50,21 +50,21 @@ const LARGE: usize = 16_384;
 /// When and how long the consumer pauses.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    /// How many items are enough to take them without a pause.
-    enough: u32,
+    /// How many items are enough to take them without a pause. (All small, so that an end is.)
+    enough: u16,
     /// A pause pays if at least one item came in so many hints.
-    fast: u32,
+    fast: u16,
     /// The first pause that is tried, and the longest, in hints.
-    shortest: u32,
-    longest: u32,
+    shortest: u16,
+    longest: u16,
     /// In hints; 0 while it does not pay.
-    pause: u32,
+    pause: u16,
     /// The last look has found several items.
     found_several: bool,
     /// Looks that found nothing, since the last item.
-    in_vain: u32,
-    turns_to_try: u32,
-    turns_between: u32,
+    in_vain: u16,
+    turns_to_try: u16,
+    turns_between: u16,
 }
 
 impl Pace {
@@ -72,12 +72,12 @@ impl Pace {
     pub(crate) fn new(capacity: usize, item_size: usize) -> Self {
         let gather = (GATHER / item_size.max(1)).max(GATHER_ITEMS);
         let is_small = capacity < SMALL && capacity.saturating_mul(item_size) < SMALL_BYTES;
-        let fast = FAST * (item_size.min(LARGE) / LINE).max(1) as u32;
+        let fast = FAST * (item_size.min(LARGE) / LINE).max(1) as u16;
         // No more than a quarter of what there can be, or the producer would have to wait.
         let enough = if MODEL || item_size >= LARGE {
             0
         } else {
-            gather.min(capacity / 4) as u32 // as it is at most GATHER
+            gather.min(capacity / 4) as u16 // as it is at most GATHER
         };
         let (shortest, longest) = if is_small {
             let hints = (enough / ITEMS_PER_HINT).max(1);
@@ -118,11 +118,11 @@ impl Pace {
     }
 
     #[inline]
-    fn hints(&self) -> u32 {
+    fn hints(&self) -> u16 {
         if self.is_pausing() {
             self.pause
         } else {
-            u32::from(self.found_several)
+            u16::from(self.found_several)
         }
     }
 
@@ -234,7 +234,10 @@ mod tests {
                 pace.found(1);
             }
             // One for each doubling, and then one in so many turns.
-            assert!(tries < 10 + 100_000 / RAREST + 1, "{tries} pauses");
+            assert!(
+                tries < 10 + 100_000 / u32::from(RAREST) + 1,
+                "{tries} pauses"
+            );
         }
     }
 
@@ -275,7 +278,10 @@ mod tests {
                 pace.found(1);
                 pauses += u32::from(pace.pause > 0);
             }
-            assert!(pauses < 10 + 100_000 / RAREST + 1, "{size}: {pauses}");
+            assert!(
+                pauses < 10 + 100_000 / u32::from(RAREST) + 1,
+                "{size}: {pauses}"
+            );
         }
     }
 
