@@ -252,7 +252,7 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
     ) -> Poll<Result<R, ReadError>> {
         let turn = ready!(self.rest.sleeper.turns.poll_next(cx));
         // A task does not pause: that would hold up the others of its thread, and the producer may be one.
-        self.rest.pace.give_no_pause();
+        self.rest.pace.skip_pause();
         let done = loop {
             match attempt(self) {
                 Ok(done) => break Ok(done),

@@ -36,6 +36,7 @@ const RAREST: u16 = 1024;
 /// So few slots are full before the shortest pause is over, unless they have [`SMALL_BYTES`]. There a pause is so short, if more
 /// than a hint, that a quarter of them is filled meanwhile, by the fastest producer.
 const SMALL: usize = 512;
+/// And so few bytes.
 const SMALL_BYTES: usize = 4096;
 /// What comes in a hint, of the fastest producer.
 const ITEMS_PER_HINT: u16 = 8;
@@ -104,11 +105,6 @@ impl Pace {
         Self::new(0, 1)
     }
 
-    #[inline]
-    fn is_pausing(&self) -> bool {
-        self.pause > 0
-    }
-
     /// Before a look at the other side: at least, the processor is not to make it before it has read what it found the last time.
     #[inline]
     pub(crate) fn pause(&self) {
@@ -119,7 +115,7 @@ impl Pace {
 
     #[inline]
     fn hints(&self) -> u16 {
-        if self.is_pausing() {
+        if self.pause > 0 {
             self.pause
         } else {
             u16::from(self.found_several)
@@ -143,13 +139,12 @@ impl Pace {
     #[cfg(feature = "std")]
     pub(crate) fn was_slow(&mut self) {
         self.found_several = false;
-        self.pause = 0;
-        self.in_vain = MANY_LOOKS + 1;
+        self.skip_pause();
     }
 
     /// The next look is made without a pause, but for a hint.
-    #[cfg(feature = "async")]
-    pub(crate) fn give_no_pause(&mut self) {
+    #[cfg(feature = "std")]
+    pub(crate) fn skip_pause(&mut self) {
         self.pause = 0;
         self.in_vain = MANY_LOOKS + 1;
     }
@@ -381,9 +376,7 @@ mod tests {
     #[test]
     fn items_that_come_slowly_are_taken_without_a_pause() {
         let mut pace = chased();
-        assert!(pace.is_pausing());
         pace.was_slow();
-        assert!(!pace.is_pausing());
         assert_eq!(pace.pause, 0);
         pace.found(1);
         assert_eq!(pace.pause, 0, "none is tried");
@@ -397,7 +390,7 @@ mod tests {
                 pace.found(0);
             }
             pace.found(1);
-            assert_eq!(pace.is_pausing(), tries, "{looks} looks");
+            assert_eq!(pace.pause > 0, tries, "{looks} looks");
         }
         for _ in 0..1000 {
             for _ in 0..=MANY_LOOKS {
