@@ -2,8 +2,9 @@
 #![cfg(feature = "std")]
 
 use highwater::{
-    BuildError, Builder, MarkError, PipeError, PipeFailure, ReadError, ReadTimeoutError, Reason,
-    TryReadError, TryWriteError, WaitError, WaitTimeoutError, WriteError, WriteTimeoutError,
+    BuildError, Builder, MarkError, PipeError, PipeFailure, PipelineError, PipelineFailure,
+    ReadError, ReadTimeoutError, Reason, TryReadError, TryWriteError, WaitError, WaitTimeoutError,
+    WriteError, WriteTimeoutError,
 };
 use std::{
     error::Error,
@@ -371,6 +372,27 @@ fn a_chain_of_errors_says_each_thing_once() {
         PipeFailure::Cancelled,
     ] {
         assert_eq!(of_pipe(failure).len(), 1);
+    }
+
+    let of_pipeline = |failure| chain(&PipelineError { items: 3, failure });
+    for failure in [
+        PipelineFailure::Stage {
+            stage: 1,
+            cause: Box::new(reason()),
+        },
+        PipelineFailure::Sink(Box::new(reason())),
+        PipelineFailure::Thread(error()),
+    ] {
+        let texts = of_pipeline(failure);
+        assert!(texts[0].ends_with(": outer"), "{texts:?}");
+        assert_eq!(texts[1..], ["inner"]);
+    }
+    for failure in [
+        PipelineFailure::Build(marks()),
+        PipelineFailure::StagePanicked { stage: 1 },
+        PipelineFailure::Cancelled,
+    ] {
+        assert_eq!(of_pipeline(failure).len(), 1);
     }
 
     #[cfg(feature = "async")]
