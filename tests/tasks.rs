@@ -16,6 +16,7 @@ use highwater::{
 };
 use std::{
     future::Future,
+    mem,
     pin::{pin, Pin},
     sync::{
         atomic::{AtomicUsize, Ordering},
@@ -125,6 +126,46 @@ fn a_future_that_is_dropped_leaves_no_waker_behind_and_takes_no_item() {
     let _ = producer.try_write(4).unwrap();
     assert_eq!(bell.rings(), 0, "nobody waits");
     assert_eq!(consumer.try_read(), Ok(4));
+}
+
+#[test]
+fn a_future_that_is_forgotten_takes_its_item_along_and_leaves_an_end_that_works() {
+    let (mut producer, mut consumer) = full();
+    let (bell, waker) = bell();
+    let held = Arc::strong_count(&bell);
+    let mut write = producer.write_async(3);
+    assert!(poll(&mut write, &waker).is_pending());
+    mem::forget(write);
+    let mut ready = producer.ready();
+    assert!(poll(&mut ready, &waker).is_pending());
+    mem::forget(ready);
+    let mut closed = producer.closed();
+    assert!(poll(&mut closed, &waker).is_pending());
+    mem::forget(closed);
+    assert_eq!(producer.try_write(4), Err(TryWriteError::WouldBlock(4)));
+
+    assert_eq!(consumer.try_iter().collect::<Vec<_>>(), [1, 2]);
+    let mut read = consumer.read_async();
+    assert!(poll(&mut read, &waker).is_pending());
+    mem::forget(read);
+    assert_eq!(producer.try_write(5), Ok(Flow::Ready));
+    assert_eq!(consumer.try_read(), Ok(5));
+
+    // A wait of another kind takes the place of what was forgotten.
+    deadline(move || {
+        let reader = thread::spawn(move || consumer.iter().map(Result::unwrap).sum::<u32>());
+        for item in 0..100 {
+            producer.write(item).unwrap();
+        }
+        producer.end().wait().unwrap();
+        assert_eq!(reader.join().unwrap(), 4950);
+    });
+    drop(waker);
+    assert_eq!(
+        Arc::strong_count(&bell),
+        held - 1,
+        "a Waker outlives its ends"
+    );
 }
 
 #[test]
@@ -313,7 +354,7 @@ fn a_batch_that_was_forgotten_is_published_by_a_task_that_waits_for_the_close() 
     let (mut producer, mut consumer) = highwater::channel(4);
     let mut batch = producer.batch();
     let _ = batch.try_write(1).unwrap();
-    std::mem::forget(batch);
+    mem::forget(batch);
     assert!(spawn(producer.closed()).poll().is_pending());
     assert_eq!(consumer.try_read(), Ok(1));
 }
@@ -407,7 +448,7 @@ fn a_flush_publishes_what_a_forgotten_batch_has_left() {
     let (mut producer, mut consumer) = highwater::channel(4);
     let mut batch = producer.batch();
     batch.write(1).unwrap();
-    std::mem::forget(batch);
+    mem::forget(batch);
     assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
     block_on(producer.flush()).unwrap();
     assert_eq!(consumer.try_read(), Ok(1));
@@ -761,7 +802,7 @@ fn a_turn_that_is_not_granted_leaves_what_a_forgotten_batch_holds_back_in_the_le
     for i in 0..2 {
         assert_eq!(batch.try_write(i), Ok(Flow::Ready));
     }
-    std::mem::forget(batch);
+    mem::forget(batch);
     assert_eq!((producer.len(), producer.desired_size()), (130, 870));
     assert!(poll(&mut producer.write_async(0), &waker).is_pending());
     assert_eq!((producer.len(), producer.desired_size()), (130, 870));
@@ -778,7 +819,7 @@ fn a_turn_that_is_not_granted_leaves_what_a_forgotten_chunk_has_read_at_its_end(
     }
     let mut items = consumer.try_chunk_up_to(2).unwrap().into_iter();
     assert_eq!(items.by_ref().count(), 2);
-    std::mem::forget(items);
+    mem::forget(items);
     assert!(consumer.is_ended());
     assert!(poll(&mut consumer.read_async(), &waker).is_pending());
     assert!(consumer.is_ended());
