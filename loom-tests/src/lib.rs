@@ -3,6 +3,7 @@
 use highwater::{Builder, Consumer, Producer, ReadError, Weigh};
 use loom::thread;
 use std::{
+    env,
     panic::{catch_unwind, resume_unwind, AssertUnwindSafe},
     sync::{
         atomic::{AtomicUsize, Ordering},
@@ -22,6 +23,10 @@ pub use highwater::model::Instant;
 /// How many preemptions of a thread a model explores; `LOOM_MAX_PREEMPTIONS` can ask for more.
 pub const BOUND: usize = 3;
 
+/// The variable that bounds all models, also the unbounded ones, for a run in which each execution takes long (under a sanitizer).
+/// How many executions there are is not asked then.
+pub const AT_MOST: &str = "LOOM_PREEMPTIONS_AT_MOST";
+
 /// Explores every execution of `body` with at most [`BOUND`] preemptions.
 ///
 /// `at_least` is how many executions there must be: a model can pass while it explores next to
@@ -31,7 +36,7 @@ pub fn model(at_least: usize, body: impl Fn() + Sync + Send + 'static) {
     explore(at_least, Some(BOUND), body);
 }
 
-/// Explores every execution of `body`, without a bound.
+/// Explores every execution of `body`, without a bound, but for [`AT_MOST`].
 #[track_caller]
 pub fn exhaustive_model(at_least: usize, body: impl Fn() + Sync + Send + 'static) {
     explore(at_least, None, body);
@@ -46,6 +51,15 @@ fn explore(at_least: usize, bound: Option<usize>, body: impl Fn() + Sync + Send 
     builder.preemption_bound = match (bound, builder.preemption_bound) {
         (Some(bound), asked) => Some(bound.max(asked.unwrap_or(0))),
         (None, _) => None,
+    };
+    let at_most = env::var(AT_MOST).map(|most| most.parse().expect(AT_MOST));
+    let at_least = match at_most {
+        Ok(most) => {
+            let bound = builder.preemption_bound.unwrap_or(most);
+            builder.preemption_bound = Some(bound.min(most));
+            1
+        }
+        Err(_) => at_least,
     };
     builder.max_branches = 10_000;
     builder.check(move || {
