@@ -171,7 +171,7 @@ fn run(
             }
         };
         let shown = match &verdict {
-            Verdict::Killed(test) => format!("killed by {test}"),
+            Verdict::Killed(kill) => format!("killed by {}: {}", kill.test, kill.how),
             Verdict::Survived if list.reason(&mutant.name).is_some() => {
                 "survives, for a reason".into()
             }

@@ -1,6 +1,10 @@
 //! What came of each mutant: kept between runs, and written as a table.
 
-use crate::{list::List, sites::Mutant, suite::Verdict};
+use crate::{
+    list::List,
+    sites::Mutant,
+    suite::{Kill, Verdict},
+};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -17,7 +21,7 @@ pub struct Outcome {
     file: u64,
     /// All models.
     models: u64,
-    killed_by: Option<String>,
+    killed_by: Option<Kill>,
     pub not_buildable: bool,
 }
 
@@ -61,7 +65,7 @@ impl Results {
             return None;
         }
         match &outcome.killed_by {
-            Some(test) => Some(Verdict::Killed(test.clone())),
+            Some(kill) => Some(Verdict::Killed(kill.clone())),
             None if outcome.not_buildable => Some(Verdict::NotBuildable(String::new())),
             None if outcome.models == self.models => Some(Verdict::Survived),
             None => None,
@@ -70,7 +74,7 @@ impl Results {
 
     /// The model that killed it the last time, in whatever state of the code.
     pub fn killer(&self, mutant: &Mutant) -> Option<&str> {
-        self.outcomes.get(&mutant.name)?.killed_by.as_deref()
+        Some(&self.outcomes.get(&mutant.name)?.killed_by.as_ref()?.test)
     }
 
     pub fn note(&mut self, mutant: &Mutant, verdict: &Verdict) -> Result<()> {
@@ -81,7 +85,7 @@ impl Results {
             file: hash(&mutant.after),
             models: self.models,
             killed_by: match verdict {
-                Verdict::Killed(test) => Some(test.clone()),
+                Verdict::Killed(kill) => Some(kill.clone()),
                 _ => None,
             },
             not_buildable: matches!(verdict, Verdict::NotBuildable(_)),
@@ -134,16 +138,22 @@ pub fn table(mutants: &[(Mutant, Verdict)], list: &List) -> String {
             file = &mutant.file;
             let _ = writeln!(
                 page,
-                "\n## `{file}`\n\n| function | change | killed by |\n|---|---|---|"
+                "\n## `{file}`\n\n| function | change | killed by | how |\n|---|---|---|---|"
             );
         }
         let answer = match verdict {
-            Verdict::Killed(test) => format!("`{test}`"),
-            Verdict::NotBuildable(_) => "does not build".to_owned(),
+            Verdict::Killed(kill) => format!("`{}` | {}", kill.test, kill.how),
+            Verdict::NotBuildable(_) => "does not build |".to_owned(),
             _ if mutant.is_unseen => {
-                format!("no model can: {}", list.reason(&mutant.name).unwrap_or("?"))
+                format!(
+                    "no model can: {} |",
+                    list.reason(&mutant.name).unwrap_or("?")
+                )
             }
-            _ => format!("**survives**: {}", list.reason(&mutant.name).unwrap_or("?")),
+            _ => format!(
+                "**survives**: {} |",
+                list.reason(&mutant.name).unwrap_or("?")
+            ),
         };
         let _ = writeln!(page, "{} {answer} |", row(mutant));
     }
@@ -155,7 +165,7 @@ const HEAD: &str = "\
 
 Written by `cargo run --manifest-path mutate-orderings/Cargo.toml -- --table`. Each `Release`, `Acquire` and `AcqRel` of `src/` is weakened, each fence
 and barrier removed, and each second look before a sleep left out: one at a time, in a copy of the
-repository. Then the models of `loom-tests/` run until one fails. What is Relaxed already cannot be weakened. A survivor is a missing model or
+repository. Then the models of `loom-tests/` run until one fails, and not because it has fewer executions. What is Relaxed already cannot be weakened. A survivor is a missing model or
 a needless ordering, unless there is a reason (`mutate-orderings/mutants.toml`): the tool fails on one without.
 
 A model replaces the light barrier by a full fence, which orders more than the barrier does: what an operation does next to one

@@ -1,6 +1,7 @@
 //! Builds and runs the models, until the first one fails.
 
 use anyhow::{bail, Context, Result};
+use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Read},
@@ -13,12 +14,19 @@ use std::{
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// By this test.
-    Killed(String),
+    Killed(Kill),
     Survived,
     /// The time was over.
     Undecided,
     NotBuildable(String),
+}
+
+/// Which model noticed, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kill {
+    /// `file::test`
+    pub test: String,
+    pub how: String,
 }
 
 pub struct Suite {
@@ -133,11 +141,41 @@ impl Suite {
         Ok(Err(error))
     }
 
+    fn program(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.folder);
+        // Whatever a mutant does, it must not be noticed because a model has fewer executions.
+        command.env("LOOM_ANY_NUMBER", "1");
+        command
+    }
+
+    /// What the model says that failed: it runs once more, alone, and fails in the same execution.
+    fn kill(&self, program: &Path, file: &str, test: String) -> Result<Verdict> {
+        let name = test.strip_prefix(file).and_then(|t| t.strip_prefix("::"));
+        let mut child = self
+            .program(program)
+            .args(["--exact", name.unwrap_or(&test), "--nocapture"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let said = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let mut said = said.map_while(Result::ok);
+        let panic = said.find(|line| line.contains("panicked at"));
+        let message = panic.and_then(|_| said.find(|line| !line.trim().is_empty()));
+        let _ = child.kill();
+        child.wait()?;
+        Ok(Verdict::Killed(Kill {
+            test,
+            how: how(message.as_deref().unwrap_or("the process dies")),
+        }))
+    }
+
     /// The test that takes the whole program with it, as a panic in a drop does.
     fn aborts_in(&self, program: &Path, file: &str) -> Result<String> {
-        let run = Command::new(program)
+        let run = self
+            .program(program)
             .arg("--test-threads=1")
-            .current_dir(&self.folder)
             .stdin(Stdio::null())
             .output()?;
         let said = String::from_utf8_lossy(&run.stdout).into_owned();
@@ -161,9 +199,9 @@ impl Suite {
         limit: Duration,
         say: impl Fn(&str),
     ) -> Result<Verdict> {
-        let mut child = Command::new(program)
+        let mut child = self
+            .program(program)
             .args(arguments)
-            .current_dir(&self.folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -182,7 +220,7 @@ impl Suite {
                         last = format!("{file}::{test}");
                         say(&last);
                         if answer == "FAILED" {
-                            break Verdict::Killed(last);
+                            break self.kill(program, file, last)?;
                         }
                     }
                 }
@@ -194,10 +232,11 @@ impl Suite {
                         }
                         break Verdict::Survived;
                     }
-                    break Verdict::Killed(match arguments {
+                    let test = match arguments {
                         [_, test] => format!("{file}::{test}"),
                         _ => self.aborts_in(program, file)?,
-                    });
+                    };
+                    break self.kill(program, file, test)?;
                 }
             }
         };
@@ -205,6 +244,24 @@ impl Suite {
         let _ = child.kill();
         child.wait()?;
         Ok(verdict)
+    }
+}
+
+/// The first line of a panic's message, or what that of loom's own means.
+fn how(message: &str) -> String {
+    if message.starts_with("deadlock") {
+        "asleep for ever".into()
+    } else if message.contains("Causality violation") || message.contains("Data race") {
+        "a race".into()
+    } else if message.contains("maximum number of branches") {
+        "goes round for ever".into()
+    } else {
+        message
+            .trim()
+            .chars()
+            .filter(|&c| c != '|')
+            .take(80)
+            .collect()
     }
 }
 
