@@ -17,7 +17,7 @@ use std::{
     pin::Pin,
     sync::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
-        Arc,
+        Arc, OnceLock,
     },
     task::{Context, Poll, Wake, Waker},
     thread,
@@ -224,6 +224,12 @@ fn ended(first: usize, text: &[u8]) -> ByteConsumer {
 /// Bytes that differ from those a lap of any small ring before.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i ^ (i >> 8)) as u8).collect()
+}
+
+/// The same for threads that outlive the test's frame.
+fn lasting_pattern(len: usize) -> &'static [u8] {
+    static LONGEST: OnceLock<Vec<u8>> = OnceLock::new();
+    &LONGEST.get_or_init(|| pattern(20_000))[..len]
 }
 
 /// Runs a test in both families, with a `Waker` that counts.
@@ -997,7 +1003,7 @@ async fn read_all(mut consumer: ByteConsumer, door: Door) -> Vec<u8> {
 
 #[test]
 fn every_mixture_of_doors_passes_every_byte_in_order() {
-    let bytes: &'static [u8] = pattern(2000).leak();
+    let bytes = lasting_pattern(2000);
     for (writes, reads) in DOORS.iter().flat_map(|w| DOORS.map(|r| (*w, r))) {
         for mark in [1, 3, 64] {
             let copy = deadline(move || {
@@ -1016,7 +1022,7 @@ fn every_mixture_of_doors_passes_every_byte_in_order() {
 
 #[test]
 fn two_tasks_of_one_thread_take_turns() {
-    let bytes: &'static [u8] = pattern(20_000).leak();
+    let bytes = lasting_pattern(20_000);
     for family in FAMILIES {
         for mark in [1, 3, 500] {
             deadline(move || {
@@ -1040,7 +1046,7 @@ fn two_tasks_of_one_thread_take_turns() {
 
 #[test]
 fn tasks_of_several_threads_of_tokio_share_streams() {
-    let bytes: &'static [u8] = pattern(20_000).leak();
+    let bytes = lasting_pattern(20_000);
     deadline(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -1062,7 +1068,7 @@ fn tasks_of_several_threads_of_tokio_share_streams() {
 
 #[test]
 fn tasks_of_an_executor_in_several_threads_share_streams() {
-    let bytes: &'static [u8] = pattern(20_000).leak();
+    let bytes = lasting_pattern(20_000);
     deadline(move || {
         let executor = async_executor::Executor::new();
         let (stop, stopped) = highwater::channel::<()>(1);
@@ -1383,7 +1389,7 @@ fn random_polls_and_drops_lose_no_byte_and_no_wake_up() {
 
 #[test]
 fn a_byte_is_not_lost_in_a_select_that_another_branch_wins() {
-    let bytes: &'static [u8] = pattern(3000).leak();
+    let bytes = lasting_pattern(3000);
     for family in FAMILIES {
         deadline(move || {
             current_thread().block_on(async {
