@@ -8,10 +8,12 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use bytesize::ByteSize;
+use cap::Cap;
 use clap::Parser;
 use fastrand::Rng;
 use procfs::process::Process;
 use std::{
+    alloc::System,
     process::ExitCode,
     sync::{
         atomic::{AtomicBool, Ordering},
@@ -21,6 +23,10 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::runtime;
+
+/// Counts what is allocated: the last round must leave as much as the first one found.
+#[global_allocator]
+static HEAP: Cap<System> = Cap::new(System, usize::MAX);
 
 /// Runs channels of all kinds, with ends that die, and counts everything.
 #[derive(Parser)]
@@ -114,13 +120,17 @@ impl Usage {
     }
 }
 
-/// Memory is flat if the second half of the run took no more than the first, but for what an allocator does.
+/// Memory is flat if the second half of the run took no more than the first, but for what an allocator does; and if what
+/// is allocated once all is over is what was allocated before, but for what the program itself keeps.
 struct Memory {
     samples: Vec<u64>,
+    allocated_before: usize,
 }
 
 impl Memory {
     const SLACK: u64 = 8 << 20;
+    /// A byte lost in each round is more than this within minutes.
+    const KEPT: usize = 16 << 10;
 
     fn peaks(&self) -> (u64, u64) {
         let (first, second) = self.samples.split_at(self.samples.len().div_ceil(2));
@@ -131,6 +141,7 @@ impl Memory {
     fn is_flat(&self) -> bool {
         let (first, second) = self.peaks();
         second <= first + first / 10 + Self::SLACK
+            && HEAP.allocated() <= self.allocated_before + Self::KEPT
     }
 }
 
@@ -171,12 +182,17 @@ pub fn main() -> Result<ExitCode> {
         Arc::<AtomicBool>::default(),
     );
     let descriptors_before = Usage::now()?.descriptors;
+    let ledgers: Vec<_> = (0..options.lanes).map(|_| Ledger::new()).collect();
+    let mut memory = Memory {
+        samples: Vec::with_capacity(options.duration().as_secs() as usize + 1),
+        allocated_before: HEAP.allocated(),
+    };
     let begin = Instant::now();
     let mut watched = Vec::new();
     let mut lanes = Vec::new();
-    for number in 0..options.lanes {
+    for (number, ledger) in ledgers.into_iter().enumerate() {
         let lane = Lane {
-            ledger: Ledger::new(),
+            ledger,
             one_thread: runtime::Builder::new_current_thread()
                 .enable_time()
                 .build()
@@ -208,9 +224,6 @@ pub fn main() -> Result<ExitCode> {
         }));
     }
 
-    let mut memory = Memory {
-        samples: Vec::new(),
-    };
     let mut most_descriptors = 0;
     while begin.elapsed() < options.duration() {
         let left = options.duration().saturating_sub(begin.elapsed());
@@ -252,10 +265,12 @@ pub fn main() -> Result<ExitCode> {
         totals.lost, totals.doubled, totals.wrong_rounds
     );
     println!(
-        "memory {}: at most {} in the first half, {} in the second; descriptors: {descriptors_before} before, at most {most_descriptors}, {} after",
+        "memory {}: at most {} in the first half, {} in the second; {} allocated before, {} after; descriptors: {descriptors_before} before, at most {most_descriptors}, {} after",
         if memory.is_flat() { "flat" } else { "GROWS" },
         ByteSize(first),
         ByteSize(second),
+        ByteSize(memory.allocated_before as u64),
+        ByteSize(HEAP.allocated() as u64),
         usage.descriptors
     );
     let is_good = totals.wrong_rounds == 0
