@@ -24,7 +24,7 @@
 //! | word | written by | read by | orderings | handed over |
 //! |---|---|---|---|---|
 //! | `wake_at` | sleeper | waker, after each publication | Relaxed | nothing: the Waker comes with its lock |
-//! | the index | waker | sleeper, after its heavy barrier | Release / Acquire | what the wait was for |
+//! | the index | waker | sleeper, after its heavy barrier | Release / Relaxed or Acquire | nothing yet: whoever takes it looks once more, by Acquire |
 //! | light / heavy barrier | waker / sleeper | | SeqCst | that one of the two loads sees the other's store |
 //! | `notes` | the gate's owner | the other side, before each operation | Release / Relaxed, then Acquire | whatever the owner did before |
 //! | `fences_seen` | waker | sleeper | Relaxed, behind and before a fence | that all later publications are fenced, and the earlier ones visible |
