@@ -4,7 +4,7 @@ use highwater::{Builder, Consumer, Producer, ReadError, Weigh};
 use loom::thread;
 use std::{
     env,
-    panic::{catch_unwind, resume_unwind, AssertUnwindSafe},
+    panic::{catch_unwind, resume_unwind, AssertUnwindSafe, Location},
     sync::{
         atomic::{AtomicUsize, Ordering},
         Arc,
@@ -66,12 +66,20 @@ fn explore(at_least: usize, bound: Option<usize>, body: impl Fn() + Sync + Send 
         Err(_) => at_least,
     };
     builder.max_branches = 10_000;
+    // Nothing else may cut a model short.
+    builder.max_permutations = None;
+    builder.max_duration = None;
     builder.check(move || {
         counter.fetch_add(1, Ordering::Relaxed);
         body();
     });
     let executions = executions.load(Ordering::Relaxed);
-    println!("{executions} executions");
+    let place = Location::caller();
+    println!(
+        "{}:{}: {executions} executions, at least {at_least}",
+        place.file(),
+        place.line()
+    );
     assert!(
         executions >= at_least,
         "blind: {executions} executions, at least {at_least} were expected"
