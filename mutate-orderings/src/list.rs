@@ -14,6 +14,8 @@ pub struct List {
     pub survivor: Vec<Survivor>,
     /// Bugs, as patches, each with the model that must fail.
     pub bug: Vec<Bug>,
+    /// Bugs that others had, as patches, each with the plain test that must fail.
+    pub other: Vec<Bug>,
 }
 
 #[derive(Deserialize)]

@@ -35,6 +35,9 @@ struct Options {
     /// The bugs of mutants.toml, each by the one model that is named there; with --quick both
     #[arg(long)]
     bugs: bool,
+    /// The bugs of other crates in mutants.toml, each by the plain test that is named there
+    #[arg(long, conflicts_with_all = ["quick", "bugs", "table"])]
+    others: bool,
     /// Lists the mutants, and runs nothing
     #[arg(long)]
     list: bool,
@@ -86,7 +89,12 @@ fn main() -> Result<()> {
             jobs.push((mutant, Some(quick.test.clone())));
         }
     }
-    if !options.bugs && !options.quick {
+    if options.others {
+        for bug in &list.other {
+            jobs.push((bug.mutant(root)?, Some(bug.test.clone())));
+        }
+    }
+    if !options.bugs && !options.quick && !options.others {
         jobs.extend(mutants.into_iter().map(|mutant| (mutant, None)));
     }
     let wanted =
@@ -106,7 +114,11 @@ fn main() -> Result<()> {
         .unwrap_or_else(|| here.join("target/mutants"));
     fs::create_dir_all(&work)?;
     let tree = Tree::copy(root, work.join("tree"))?;
-    let suite = Suite::new(tree.models(), root.join("loom-tests/target"))?;
+    let suite = if options.others {
+        Suite::of_tests(tree.root(), root)?
+    } else {
+        Suite::of_models(tree.root(), root)?
+    };
     let mut results = Results::read(work.join("results.json"), root)?;
     let tried = run(&options, &tree, &suite, &mut results, &list, jobs)?;
 

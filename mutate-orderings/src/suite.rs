@@ -1,4 +1,4 @@
-//! Builds and runs the models, until the first one fails.
+//! Builds and runs models, or plain tests, until the first one fails.
 
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
@@ -33,11 +33,24 @@ pub struct Suite {
     folder: PathBuf,
     /// Where they are built: that of the checkout's own models, so that what they depend on is there.
     target: PathBuf,
+    /// For `cargo test`.
+    options: &'static [&'static str],
     tests: Vec<String>,
 }
 
 impl Suite {
-    pub fn new(folder: PathBuf, target: PathBuf) -> Result<Self> {
+    /// All models of the copy in `tree`.
+    pub fn of_models(tree: &Path, root: &Path) -> Result<Self> {
+        let target = root.join("loom-tests/target");
+        Self::new(tree.join("loom-tests"), target, &["--release"])
+    }
+
+    /// Its plain tests.
+    pub fn of_tests(tree: &Path, root: &Path) -> Result<Self> {
+        Self::new(tree.to_owned(), root.join("target"), &["--all-features"])
+    }
+
+    fn new(folder: PathBuf, target: PathBuf, options: &'static [&'static str]) -> Result<Self> {
         let mut tests = Vec::new();
         for entry in folder.join("tests").read_dir()? {
             let path = entry?.path();
@@ -49,6 +62,7 @@ impl Suite {
         Ok(Self {
             folder,
             target,
+            options,
             tests,
         })
     }
@@ -65,6 +79,13 @@ impl Suite {
         let begin = Instant::now();
         if let Some((file, test)) = single.and_then(|single| single.split_once("::")) {
             return match self.build(file)? {
+                // A test that does not compile has noticed.
+                Err(message) if message.contains(&format!("(test \"{file}\")")) => {
+                    Ok(Verdict::Killed(Kill {
+                        test: format!("{file}::{test}"),
+                        how: "does not compile".into(),
+                    }))
+                }
                 Err(message) => Ok(Verdict::NotBuildable(message)),
                 Ok(program) => self.run_one(&program, file, &["--exact", test], begin, limit, &say),
             };
@@ -102,14 +123,8 @@ impl Suite {
     fn build(&self, file: &str) -> Result<Result<PathBuf, String>> {
         let built = self
             .cargo()
-            .args([
-                "test",
-                "--release",
-                "--no-run",
-                "--message-format=json",
-                "--test",
-                file,
-            ])
+            .args(["test", "--no-run", "--message-format=json", "--test", file])
+            .args(self.options)
             .stdin(Stdio::null())
             .output()
             .context("cargo")?;

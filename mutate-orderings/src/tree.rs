@@ -28,7 +28,7 @@ impl Tree {
         ensure!(listed.status.success(), "git ls-files: {}", listed.status);
         let tree = Self { root };
         // What was removed meanwhile, as a test, must not be built any more.
-        for folder in ["src", "loom-tests/src", "loom-tests/tests"] {
+        for folder in ["src", "tests", "loom-tests/src", "loom-tests/tests"] {
             for entry in fs::read_dir(tree.root.join(folder)).into_iter().flatten() {
                 let path = entry?.path();
                 let original = from.join(path.strip_prefix(&tree.root)?);
@@ -59,7 +59,7 @@ impl Tree {
         Ok(())
     }
 
-    pub fn models(&self) -> PathBuf {
-        self.root.join("loom-tests")
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 }
