@@ -243,7 +243,30 @@ pub mod barrier {
 #[cfg(all(loom, feature = "loom"))]
 #[doc(hidden)]
 pub mod model {
-    pub use crate::sync::Instant;
+    use crate::sync;
+
+    pub use sync::Instant;
+
+    /// A statistic of a channel's, by itself.
+    #[derive(Default)]
+    pub struct Counter(sync::Counter<loom::sync::atomic::AtomicUsize>);
+
+    impl Counter {
+        /// What its one writer's `bump` ends with. (Not all of it: where a thread reads back what it writes, a model is blind.)
+        pub fn set(&self, value: usize) {
+            self.0.set(value);
+        }
+
+        /// Adds one; others may do so, too.
+        pub fn bump_shared(&self) {
+            self.0.bump_shared();
+        }
+
+        /// How much it is by now.
+        pub fn get(&self) -> usize {
+            self.0.get()
+        }
+    }
 }
 
 /// The README's examples are run with the doc tests.

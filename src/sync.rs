@@ -36,20 +36,22 @@ pub(crate) fn light_barrier() {
 
 /// A statistic with one writer, read by anyone.
 ///
-/// No decision hangs on it, so it is never loom's: a model need not branch on it. Release and
-/// Acquire, so that who reads two of one writer in turn sees the second no older than the first.
+/// No decision hangs on it, so that a channel's is never loom's: a model need not branch on it. (One by itself is: `model::Counter`.)
+/// Release and Acquire, so that who reads two of one writer in turn sees the second no older than the first.
 #[derive(Debug, Default)]
-pub(crate) struct Counter(core::sync::atomic::AtomicUsize);
+pub(crate) struct Counter<A = core::sync::atomic::AtomicUsize>(A);
 
 impl Counter {
     pub(crate) const fn new() -> Self {
         Self(core::sync::atomic::AtomicUsize::new(0))
     }
+}
 
+impl<A: Word> Counter<A> {
     #[inline]
     pub(crate) fn get(&self) -> usize {
         // Acquire: pairs with the Release in `set`.
-        self.0.load(core::sync::atomic::Ordering::Acquire)
+        self.0.load(Ordering::Acquire)
     }
 
     /// Adds one. Only the counter's one writer calls this.
@@ -62,7 +64,7 @@ impl Counter {
     #[cfg(feature = "std")]
     pub(crate) fn bump_shared(&self) {
         // Release: as in `set`.
-        self.0.fetch_add(1, core::sync::atomic::Ordering::Release);
+        self.0.fetch_add(1, Ordering::Release);
     }
 
     /// Raises the counter to `value`. Only the counter's one writer calls this.
@@ -74,12 +76,46 @@ impl Counter {
     }
 
     #[inline]
-    fn set(&self, value: usize) {
+    pub(crate) fn set(&self, value: usize) {
         // Release: pairs with the Acquire in `get`. One writer, so that no read-modify-write is
         // needed.
-        self.0.store(value, core::sync::atomic::Ordering::Release);
+        self.0.store(value, Ordering::Release);
     }
 }
+
+/// What a counter is made of.
+pub(crate) trait Word {
+    fn load(&self, ordering: Ordering) -> usize;
+    fn store(&self, value: usize, ordering: Ordering);
+    #[cfg(feature = "std")]
+    fn fetch_add(&self, value: usize, ordering: Ordering) -> usize;
+}
+
+macro_rules! word {
+    ($atomic:ty) => {
+        impl Word for $atomic {
+            #[inline]
+            fn load(&self, ordering: Ordering) -> usize {
+                <$atomic>::load(self, ordering)
+            }
+
+            #[inline]
+            fn store(&self, value: usize, ordering: Ordering) {
+                <$atomic>::store(self, value, ordering);
+            }
+
+            #[cfg(feature = "std")]
+            #[inline]
+            fn fetch_add(&self, value: usize, ordering: Ordering) -> usize {
+                <$atomic>::fetch_add(self, value, ordering)
+            }
+        }
+    };
+}
+
+word!(core::sync::atomic::AtomicUsize);
+#[cfg(all(loom, feature = "loom"))]
+word!(loom::sync::atomic::AtomicUsize);
 
 #[cfg(feature = "std")]
 pub(crate) use locks::{Condvar, Mutex, SleepMutex};

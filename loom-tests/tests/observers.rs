@@ -1,7 +1,7 @@
 //! Whoever learns of something also sees what was done before it, as the documentation promises. The
 //! flags here are Relaxed: what makes them visible is the channel.
 
-use highwater::{Builder, Consumer, Producer, Stats, TryReadError, Weigh};
+use highwater::{model::Counter, Builder, Consumer, Producer, Stats, TryReadError, Weigh};
 use loom::{
     sync::{
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -174,4 +174,28 @@ fn a_length_is_never_more_than_fits_and_never_less_than_nothing() {
             .unwrap();
         watch_one_slot(producer, consumer);
     });
+}
+
+/// As `drains` is never above `times_told_to_stop`.
+#[test]
+fn of_two_counters_of_one_writer_the_second_is_seen_no_older_than_the_first() {
+    let add: [fn(&Counter, usize); 2] = [Counter::set, |counter, _| counter.bump_shared()];
+    for add in add {
+        exhaustive_model(20, move || {
+            let counters = Arc::new((Counter::default(), Counter::default()));
+            let writer = thread::spawn({
+                let counters = counters.clone();
+                move || {
+                    for value in 1..=2 {
+                        add(&counters.0, value);
+                        add(&counters.1, value);
+                    }
+                }
+            });
+            let second = counters.1.get();
+            let first = counters.0.get();
+            assert!(second <= first, "{second} of {first}");
+            writer.join().unwrap();
+        });
+    }
 }
