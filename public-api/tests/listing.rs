@@ -39,13 +39,14 @@ fn in_root(path: &str) -> String {
     format!("{ROOT}/{path}")
 }
 
-fn document() -> Builder {
+fn document(hidden: &[&str]) -> Builder {
     let target = concat!(env!("CARGO_MANIFEST_DIR"), "/target/json");
     let done = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["rustdoc", "--lib", "--all-features", "--manifest-path"])
         .arg(in_root("Cargo.toml"))
         .args(["--target-dir", target])
         .args(["--", "-Zunstable-options", "--output-format", "json"])
+        .args(hidden)
         .env("RUSTC_BOOTSTRAP", "1")
         .env_remove("RUSTDOCFLAGS")
         .status()
@@ -78,15 +79,24 @@ fn the_surface_is_the_one_that_is_listed() {
         return;
     }
     let listing = |builder: Builder| builder.build().expect("it is the known format").to_string();
-    let surface = listing(document().omit_auto_trait_impls(true));
+    let surface = listing(document(&[]).omit_auto_trait_impls(true));
     assert_listed("docs/public-api.txt", &surface);
 
-    let auto_traits: String = listing(document().omit_auto_trait_impls(false))
+    let auto_traits: String = listing(document(&[]).omit_auto_trait_impls(false))
         .lines()
         .filter(|line| line.starts_with("impl") && AUTO_TRAITS.iter().any(|it| line.contains(it)))
         .map(|line| format!("{line}\n"))
         .collect();
     assert_listed("docs/auto-traits.txt", &auto_traits);
+
+    // For tests and benchmarks, or of a sealed trait: public, but promised to nobody.
+    let everything = document(&["--document-hidden-items"]);
+    let hidden: String = listing(everything.omit_auto_trait_impls(true))
+        .lines()
+        .filter(|line| !surface.lines().any(|it| it == *line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_listed("docs/hidden-api.txt", &hidden);
 }
 
 #[test]
