@@ -9,7 +9,7 @@ use highwater::{
     TryWriteError, WaitTimeoutError, WriteError, WriteTimeoutError,
 };
 use std::{
-    io,
+    io, mem,
     panic::{catch_unwind, AssertUnwindSafe},
     sync::{
         atomic::{AtomicUsize, Ordering},
@@ -30,6 +30,29 @@ fn a_panicking_producer_thread_is_an_abandonment_after_what_it_wrote() {
         let items: Vec<_> = consumer.into_iter().collect();
         assert_eq!(items, [Ok(1), Err(ReadError::Abandoned)]);
         assert!(writer.join().is_err());
+    });
+}
+
+#[test]
+fn a_panicking_consumer_thread_is_a_cancel_without_a_reason() {
+    deadline(|| {
+        let drops = Drops::new();
+        let (mut producer, mut consumer) = with_items(&drops, 4); // full
+        let monitor = producer.monitor();
+        let reader = thread::spawn(move || {
+            eventually("the producer sleeps", || monitor.stats().producer_parks > 0);
+            let _in_its_hands = consumer.try_read();
+            panic!("as it goes");
+        });
+        // One item less is no drain, so that only the end wakes it.
+        let refused = producer.write(drops.item()).unwrap_err();
+        assert_eq!(refused.into_inner().id, 4);
+        assert!(reader.join().is_err());
+        assert_eq!(producer.cancel_reason(), None);
+        let waited = producer.wait_drain();
+        assert!(matches!(waited, Err(error) if error.reason().is_none()));
+        assert_eq!(producer.monitor().state(), State::Cancelled);
+        drops.assert_each_dropped_once(); // while the producer lives
     });
 }
 
@@ -1093,4 +1116,61 @@ fn is_ended_is_about_the_clean_end_alone() {
         let _ = consumer.try_read();
         assert_eq!(consumer.is_ended(), going == Going::End);
     }
+}
+
+// ---- Forgotten ends ---------------------------------------------------------------------------
+
+#[test]
+fn a_producer_that_is_forgotten_is_to_the_consumer_one_that_does_nothing() {
+    deadline(|| {
+        let drops = Drops::new();
+        for unread in [0, 2] {
+            let (producer, mut consumer) = with_items(&drops, 4);
+            mem::forget(producer);
+            for _ in unread..4 {
+                assert!(consumer.read().is_ok());
+            }
+            if unread == 0 {
+                assert!(matches!(consumer.try_read(), Err(TryReadError::Empty)));
+                let nothing = consumer.read_timeout(SHORT);
+                assert!(matches!(nothing, Err(ReadTimeoutError::Timeout)));
+            }
+            assert!(!consumer.is_ended());
+            assert_eq!(consumer.monitor().state(), State::Open);
+            assert_eq!((consumer.len(), drops.alive()), (unread, unread));
+            drop(consumer);
+            drops.assert_each_dropped_once();
+        }
+    });
+}
+
+#[test]
+fn a_consumer_that_is_forgotten_is_to_the_producer_one_that_does_nothing() {
+    deadline(|| {
+        let drops = Drops::new();
+        let (mut producer, consumer) = with_items(&drops, 2);
+        mem::forget(consumer);
+        for _ in 2..4 {
+            assert!(producer.try_write(drops.item()).is_ok());
+        }
+        match producer.try_write(drops.item()) {
+            Err(TryWriteError::WouldBlock(item)) => assert_eq!(item.id, 4),
+            other => panic!("{other:?}"),
+        }
+        match producer.write_timeout(drops.item(), SHORT) {
+            Err(WriteTimeoutError::Timeout(item)) => assert_eq!(item.id, 5),
+            other => panic!("{other:?}"),
+        }
+        let waited = producer.wait_drain_timeout(SHORT);
+        assert!(matches!(waited, Err(WaitTimeoutError::Timeout)));
+        assert!(producer.need_drain() && !producer.is_closed());
+        assert_eq!(producer.monitor().state(), State::Open);
+        let mut finish = producer.end();
+        let waited = finish.wait_timeout(SHORT);
+        assert!(matches!(waited, Err(WaitTimeoutError::Timeout)));
+        drop(finish);
+        // What only the forgotten end would drop has leaked with it.
+        assert_eq!(drops.alive(), 4);
+        drops.assert_none_dropped_twice();
+    });
 }
