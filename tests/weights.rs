@@ -3,7 +3,9 @@
 
 mod common;
 
-use common::{deadline, eventually, Drops};
+use common::{deadline, eventually, Counted, Drops};
+#[cfg(feature = "async")]
+use futures_lite::future::{block_on, poll_once};
 use highwater::{Builder, Bytes, Consumer, Flow, Producer, TryReadError, TryWriteError, Weigh};
 use std::{
     cell::Cell,
@@ -480,7 +482,7 @@ fn a_weight_function_that_panics_leaves_the_channel_whole_and_drops_the_item_onc
     deadline(|| {
         let drops = Drops::new();
         let (mut producer, mut consumer) = Builder::new()
-            .weigh_by(|item: &common::Counted| match item.id {
+            .weigh_by(|item: &Counted| match item.id {
                 1 | 3 | 4 => panic!("too heavy a question"),
                 id => id + 1,
             })
@@ -508,6 +510,99 @@ fn a_weight_function_that_panics_leaves_the_channel_whole_and_drops_the_item_onc
         drop(producer);
         drops.assert_each_dropped_once();
     });
+}
+
+type WeighCounted = fn(&Counted) -> usize;
+
+fn all_but_the_second(item: &Counted) -> usize {
+    assert_ne!(item.id, 1, "too heavy a question");
+    item.id + 1
+}
+
+/// Writes two items, to weigh the second of which is a panic.
+type Attempt = fn(&mut Producer<Counted, WeighCounted>, &Drops);
+
+/// The ways that hold items back, or have them in a future. (A `Sink` there is only where nobody weighs the items.)
+const ATTEMPTS: &[(&str, Attempt)] = &[
+    ("Batch::try_write", |producer, drops| {
+        let mut batch = producer.batch();
+        assert!(batch.try_write(drops.item()).is_ok());
+        let _ = batch.try_write(drops.item());
+    }),
+    ("Batch::write", |producer, drops| {
+        let mut batch = producer.batch();
+        assert!(batch.write(drops.item()).is_ok());
+        let _ = batch.write(drops.item());
+    }),
+    ("write_iter", |producer, drops| {
+        let _ = producer.write_iter([drops.item(), drops.item(), drops.item()]);
+    }),
+    #[cfg(feature = "async")]
+    ("write_async", |producer, drops| {
+        assert!(producer.try_write(drops.item()).is_ok());
+        let _ = block_on(producer.write_async(drops.item()));
+    }),
+    #[cfg(feature = "async")]
+    (
+        "write_async, in a turn that is granted",
+        |producer, drops| {
+            assert!(block_on(producer.write_async(drops.item())).is_ok());
+            let _ = block_on(producer.write_async(drops.item()));
+        },
+    ),
+];
+
+#[test]
+fn a_weight_that_panics_in_a_batch_an_iterator_or_a_future_leaves_the_channel_whole() {
+    for (name, attempt) in ATTEMPTS {
+        let drops = Drops::new();
+        let builder = Builder::new().weigh_by(all_but_the_second as WeighCounted);
+        let (mut producer, mut consumer) = builder.high_water_mark(100).build().unwrap();
+        let attempt = AssertUnwindSafe(|| attempt(&mut producer, &drops));
+        assert!(catch_unwind(attempt).is_err(), "{name}");
+
+        assert_eq!(drops.alive(), 1, "{name}");
+        assert!(drops.is_alive(0), "{name}");
+        let written = producer.monitor().stats().items_written;
+        assert_eq!(written, 1, "{name}: what came before is published");
+        assert_eq!((producer.len(), consumer.len()), (1, 1), "{name}");
+        assert!(!producer.need_drain(), "{name}");
+        assert!(producer.try_write(drops.item()).is_ok(), "{name}");
+        assert_eq!(consumer.try_iter().count(), 2, "{name}");
+        assert_eq!((producer.len(), consumer.len()), (0, 0), "{name}");
+        drops.assert_each_dropped_once();
+    }
+}
+
+/// There was no room for it at first, so that it is weighed once more.
+#[cfg(feature = "async")]
+#[test]
+fn a_weight_that_panics_when_a_future_tries_again_leaves_the_channel_whole() {
+    let drops = Drops::new();
+    let weighed = AtomicUsize::new(0);
+    let (mut producer, mut consumer) = Builder::new()
+        .weigh_by(|item: &Counted| match item.id {
+            1 => match weighed.fetch_add(1, Ordering::Relaxed) {
+                0 => 100,
+                _ => panic!("too heavy a question"),
+            },
+            _ => 1,
+        })
+        .high_water_mark(10)
+        .limit(10)
+        .build()
+        .unwrap();
+    assert!(producer.try_write(drops.item()).is_ok());
+    let mut write = producer.write_async(drops.item());
+    assert!(block_on(poll_once(&mut write)).is_none());
+    drop(consumer.try_read().unwrap());
+    assert!(catch_unwind(AssertUnwindSafe(|| block_on(write))).is_err());
+    assert_eq!(weighed.load(Ordering::Relaxed), 2);
+    assert_eq!((producer.len(), drops.alive()), (0, 0));
+    assert!(!producer.need_drain(), "nobody waits for the room");
+    assert!(producer.try_write(drops.item()).is_ok());
+    assert_eq!(consumer.try_iter().count(), 1);
+    drops.assert_each_dropped_once();
 }
 
 #[test]
