@@ -10,11 +10,23 @@ mod common;
 #[path = "common/process.rs"]
 mod process;
 
-use common::{while_progress, Progress};
-use highwater::{Builder, Consumer, Flow, Producer, TryReadError, TryWriteError};
+use common::{deadline, while_progress, Progress};
+#[cfg(feature = "async")]
+use futures_util::{Sink, Stream};
+use highwater::{Builder, Consumer, Flow, Monitor, Producer, TryReadError, TryWriteError};
 use std::{
-    hint, thread,
+    hint,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        Arc, Barrier,
+    },
+    thread,
     time::{Duration, Instant},
+};
+#[cfg(feature = "async")]
+use std::{
+    pin::Pin,
+    task::{Context, Wake, Waker},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -157,4 +169,184 @@ fn every_mixture_of_ends_works_on_one_processor() {
         process::run(NAME);
     });
     starter.join().expect("it works on one processor");
+}
+
+// ---- A thread that is stopped -----------------------------------------------------------------
+
+/// What an end is woken by: stops the other end's thread until the test lets it go.
+struct Stop {
+    is_over: AtomicBool,
+    is_reached: Barrier,
+    goes_on: Barrier,
+}
+
+impl Stop {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            is_over: AtomicBool::new(false),
+            is_reached: Barrier::new(2),
+            goes_on: Barrier::new(2),
+        })
+    }
+
+    /// Only the first time: an end may call its callback itself, too.
+    fn stop(&self) {
+        if !self.is_over.swap(true, Ordering::SeqCst) {
+            self.is_reached.wait();
+            self.goes_on.wait();
+        }
+    }
+
+    /// What `other` does while a thread is stopped in the wake-up that is the last thing that `wake` does.
+    fn while_stopped(&self, wake: impl FnOnce() + Send + 'static, other: impl FnOnce()) {
+        let stopped = thread::spawn(wake);
+        self.is_reached.wait();
+        other();
+        assert!(!stopped.is_finished());
+        self.goes_on.wait();
+        stopped.join().expect("it goes on");
+    }
+}
+
+#[cfg(feature = "async")]
+impl Wake for Stop {
+    fn wake(self: Arc<Self>) {
+        self.stop();
+    }
+}
+
+/// Leaves somebody to be woken in the place of one end.
+type Door<End> = fn(&mut End, Arc<Stop>);
+/// Wakes the other end.
+type Event<End> = (&'static str, fn(End));
+
+fn what_a_monitor_does(monitor: Monitor) {
+    let _ = (monitor.len(), monitor.state(), monitor.stats());
+    let _ = (monitor.high_water_mark(), monitor.low_water_mark());
+}
+
+fn what_a_consumer_does(mut consumer: Consumer<u64>) {
+    what_a_monitor_does(consumer.monitor());
+    let _ = (consumer.len(), consumer.is_ended(), consumer.peek());
+    let _ = consumer.try_read();
+    let _ = consumer.read_timeout(Duration::ZERO);
+    let _ = consumer.try_read_slice(&mut [0; 4]);
+    let _ = consumer.try_chunk(1).map(|chunk| chunk.consume_all());
+    assert_eq!(consumer.try_iter().count(), 0);
+    #[cfg(feature = "async")]
+    let _ = Pin::new(&mut consumer).poll_next(&mut Context::from_waker(&Stop::waker_of_nobody()));
+    consumer.on_ready(|| ());
+    assert!(consumer.try_read().is_err());
+    consumer.close();
+    consumer.cancel("enough");
+}
+
+fn what_a_producer_does(mut producer: Producer<u64>) {
+    what_a_monitor_does(producer.monitor());
+    let _ = (producer.len(), producer.need_drain(), producer.is_closed());
+    let _ = producer.cancel_reason();
+    let _ = producer.try_write(1);
+    let _ = producer.write_timeout(1, Duration::ZERO);
+    let _ = producer.try_write_slice(&[1; 2]);
+    let _ = producer.try_reserve(1).map(drop);
+    let _ = producer.batch().try_write(1);
+    #[cfg(feature = "async")]
+    let _ = Pin::new(&mut producer).poll_ready(&mut Context::from_waker(&Stop::waker_of_nobody()));
+    producer.on_drain(|| ());
+    let _ = producer.set_low_water_mark(1);
+    while producer.try_write(1).is_ok() {}
+    let finish = producer.end();
+    let _ = (finish.try_wait(), finish.monitor().len());
+}
+
+#[cfg(feature = "async")]
+impl Stop {
+    fn waker_of_nobody() -> Waker {
+        let nobody = Self::new();
+        nobody.is_over.store(true, Ordering::SeqCst);
+        nobody.into()
+    }
+}
+
+const DOORS_OF_A_CONSUMER: &[Door<Consumer<u64>>] = &[
+    |consumer, stop| {
+        consumer.on_ready(move || stop.stop());
+        assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
+    },
+    #[cfg(feature = "async")]
+    |consumer, stop| {
+        let waker = stop.into();
+        let mut cx = Context::from_waker(&waker);
+        assert!(Pin::new(consumer).poll_next(&mut cx).is_pending());
+    },
+];
+
+const DOORS_OF_A_PRODUCER: &[Door<Producer<u64>>] = &[
+    |producer, stop| {
+        producer.on_drain(move || stop.stop());
+        assert!(producer.need_drain());
+    },
+    #[cfg(feature = "async")]
+    |producer, stop| {
+        let waker = stop.into();
+        let mut cx = Context::from_waker(&waker);
+        assert!(Pin::new(producer).poll_ready(&mut cx).is_pending());
+    },
+];
+
+const EVENTS_OF_A_PRODUCER: &[Event<Producer<u64>>] = &[
+    ("a write", |mut producer| {
+        let _ = producer.try_write(1);
+    }),
+    ("a batch", |mut producer| {
+        let _ = producer.batch().try_write(1);
+    }),
+    ("an end", |producer| drop(producer.end())),
+    ("an abandonment", drop),
+    ("an abort", |producer| producer.abort("no disk")),
+];
+
+const EVENTS_OF_A_CONSUMER: &[Event<Consumer<u64>>] = &[
+    ("a read", |mut consumer| {
+        let _ = consumer.try_read();
+    }),
+    ("a chunk", |mut consumer| {
+        let _ = consumer.try_chunk(2).map(|chunk| chunk.consume_all());
+    }),
+    ("a close", |mut consumer| consumer.close()),
+    ("a cancel", |consumer| consumer.cancel("enough")),
+    ("a drop", drop),
+];
+
+/// While one end's thread is stopped inside of what it wakes, each call of the other end, but those that wait for it,
+/// returns, as do those of a third thread.
+#[test]
+fn a_thread_that_is_stopped_in_the_midst_of_a_wake_up_stops_nobody_else() {
+    for full_fences in [false, true] {
+        let ends = move || {
+            let builder = Builder::new().high_water_mark(2).capacity(8);
+            builder.full_fences(full_fences).build().unwrap()
+        };
+        for door in DOORS_OF_A_CONSUMER {
+            for (event, wake) in EVENTS_OF_A_PRODUCER {
+                deadline(move || {
+                    println!("stopped in {event}, full fences: {full_fences}");
+                    let ((producer, mut consumer), stop) = (ends(), Stop::new());
+                    door(&mut consumer, stop.clone());
+                    stop.while_stopped(|| wake(producer), || what_a_consumer_does(consumer));
+                });
+            }
+        }
+        for door in DOORS_OF_A_PRODUCER {
+            for (event, wake) in EVENTS_OF_A_CONSUMER {
+                deadline(move || {
+                    println!("stopped in {event}, full fences: {full_fences}");
+                    let ((mut producer, consumer), stop) = (ends(), Stop::new());
+                    producer.write_all(&[1, 2]).unwrap();
+                    door(&mut producer, stop.clone());
+                    stop.while_stopped(|| wake(consumer), || what_a_producer_does(producer));
+                });
+            }
+        }
+    }
 }
