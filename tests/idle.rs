@@ -4,9 +4,13 @@
 mod common;
 
 use common::eventually;
-use highwater::{Builder, Consumer, Finish, Monitor, Producer, ReadError};
+#[cfg(feature = "async")]
+use futures_lite::future::block_on;
+use highwater::{Builder, Consumer, Finish, Monitor, Producer, ReadError, TryReadError};
 use rustix::time::{clock_gettime, ClockId};
-use std::{thread, time::Duration};
+#[cfg(feature = "eventfd")]
+use rustix::{buffer::spare_capacity, event::epoll};
+use std::{sync::mpsc, thread, time::Duration};
 
 /// A side may look again for a while before it sleeps; a busy wait would use the whole second.
 const LITTLE: Duration = Duration::from_millis(5);
@@ -133,4 +137,68 @@ fn a_waiting_finish_uses_no_cpu_with_full_fences() {
 #[test]
 fn a_wait_with_a_deadline_uses_no_cpu() {
     a_consumer_with_a_deadline(false);
+}
+
+/// An executor with one task, which parks its thread.
+#[cfg(feature = "async")]
+#[test]
+fn a_waiting_task_uses_no_cpu() {
+    let (mut producer, mut consumer, monitor) = ends(false);
+    let read = assert_costs_nothing(
+        || monitor.stats().consumer_parks,
+        move || block_on(consumer.read_async()),
+        || producer.write(7).expect("the consumer is there"),
+    );
+    assert_eq!(read, Ok(7));
+}
+
+/// A loop that waits for the descriptor with epoll and reads whatever is there.
+#[cfg(feature = "eventfd")]
+#[test]
+fn a_waiting_event_loop_uses_no_cpu() {
+    let (mut producer, mut consumer, monitor) = ends(false);
+    let ready = consumer.ready_fd().expect("a descriptor is left");
+    let event_loop = move || {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        let data = epoll::EventData::new_u64(0);
+        epoll::add(&epoll, &ready, data, epoll::EventFlags::IN).unwrap();
+        let (mut events, mut turns) = (Vec::with_capacity(1), 0);
+        while consumer.try_read() == Err(TryReadError::Empty) {
+            epoll::wait(&epoll, spare_capacity(&mut events), None).unwrap();
+            events.clear();
+            turns += 1;
+        }
+        turns
+    };
+    let turns = assert_costs_nothing(
+        || monitor.stats().consumer_parks,
+        event_loop,
+        || producer.write(7).expect("the consumer is there"),
+    );
+    assert_eq!(turns, 1, "it was woken for the item alone");
+}
+
+/// A loop of another kind, which a callback sends a message. Whoever waits there is not the channel's: it must not be
+/// called in vain.
+#[test]
+fn a_loop_that_waits_for_a_callback_uses_no_cpu() {
+    let (mut producer, mut consumer, monitor) = ends(false);
+    let (events, event_loop) = mpsc::channel();
+    consumer.on_ready(move || {
+        let _ = events.send(());
+    });
+    let event_loop = move || {
+        let mut turns = 0;
+        while consumer.try_read() == Err(TryReadError::Empty) {
+            event_loop.recv().expect("the consumer has the callback");
+            turns += 1;
+        }
+        turns
+    };
+    let turns = assert_costs_nothing(
+        || monitor.stats().consumer_parks,
+        event_loop,
+        || producer.write(7).expect("the consumer is there"),
+    );
+    assert_eq!(turns, 1, "it was called for the item alone");
 }
