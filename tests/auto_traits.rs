@@ -273,6 +273,65 @@ mod a_panic_leaves_every_end_whole {
     assert_impl_all!(Consumer<&'static mut u8>: UnwindSafe, RefUnwindSafe);
 }
 
+/// What borrows an end may do so for less long, and what has come out of a channel may live shorter. That nothing else
+/// may change its lifetimes is in compile-fail/.
+mod lifetimes_may_be_shortened_where_that_is_sound {
+    use super::*;
+
+    macro_rules! may_be_shortened {
+        ($($name:ident: $($type:ident)::+ $(<$item:ty>)?;)*) => {
+            $(
+                #[allow(dead_code)]
+                fn $name<'short, 'long: 'short>(
+                    it: $($type)::+<'long $(, $item)?>,
+                ) -> $($type)::+<'short $(, $item)?> {
+                    it
+                }
+            )*
+        };
+    }
+
+    may_be_shortened! {
+        iter: Iter<u8>;
+        try_iter: TryIter<u8>;
+        batch: Batch<u8>;
+        write_chunk: WriteChunk<u8>;
+        read_chunk: ReadChunk<u8>;
+        read_chunk_iter: ReadChunkIter<u8>;
+        pipe: Pipe;
+    }
+
+    #[cfg(feature = "async")]
+    may_be_shortened! {
+        read_async: highwater::ReadAsync<u8>;
+        write_async: highwater::WriteAsync<u8>;
+        wait_drain: highwater::WaitDrain<u8>;
+        closed: highwater::Closed<u8>;
+    }
+
+    macro_rules! its_item_may_be_shortened {
+        ($($name:ident: $($type:ident)::+;)*) => {
+            $(
+                #[allow(dead_code)]
+                fn $name<'short>(it: $($type)::+<&'static str>) -> $($type)::+<&'short str> {
+                    it
+                }
+            )*
+        };
+    }
+
+    its_item_may_be_shortened! {
+        try_write_error: TryWriteError;
+        write_error: WriteError;
+        write_timeout_error: WriteTimeoutError;
+    }
+
+    #[cfg(feature = "async")]
+    its_item_may_be_shortened! {
+        sink_error: highwater::SinkError;
+    }
+}
+
 mod an_error_with_no_item_is_an_error_anywhere {
     use super::*;
     assert_impl_all!(Reason: Error, Send, Sync, Clone, Unpin);

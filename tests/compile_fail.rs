@@ -19,4 +19,6 @@ fn misuse_does_not_compile_and_the_message_says_why() {
     let cases = trybuild::TestCases::new();
     cases.pass("tests/compile-pass/*.rs");
     cases.compile_fail("tests/compile-fail/*.rs");
+    #[cfg(feature = "async")]
+    cases.compile_fail("tests/compile-fail/async/*.rs");
 }
