@@ -144,7 +144,8 @@
 //!
 //! # When not to use this
 //!
-//! More than one producer or consumer; a rendezvous (nothing buffered at all); an unbounded queue.
+//! More than one producer or consumer; a rendezvous (nothing buffered at all); an unbounded queue; two processes:
+//! a channel that was made before a `fork` is of no use to the child, whose copy of the other end never moves.
 //!
 //! # Features
 //!
