@@ -1,6 +1,6 @@
 //! What the models share: the explorer with its guard against blindness, and items that are counted.
 
-use highwater::{Builder, Consumer, Producer, ReadError, Weigh};
+use highwater::{Builder, Consumer, Producer, ReadError, Reason, Weigh};
 use loom::thread;
 use std::{
     env,
@@ -112,6 +112,19 @@ pub fn in_both_modes(at_least: usize, body: impl Fn(Builder) + Copy + Sync + Sen
     }
 }
 
+/// The same, every execution of it.
+#[track_caller]
+pub fn exhaustive_model_in_both_modes(
+    at_least: usize,
+    body: impl Fn(Builder) + Copy + Sync + Send + 'static,
+) {
+    for full_fences in [false, true] {
+        exhaustive_model(at_least, move || {
+            body(Builder::new().full_fences(full_fences))
+        });
+    }
+}
+
 /// Ends whose producer has drained when all was read, as in Node.
 pub fn drained_ends<T>(builder: Builder, high: usize) -> (Producer<T>, Consumer<T>) {
     builder
@@ -119,6 +132,39 @@ pub fn drained_ends<T>(builder: Builder, high: usize) -> (Producer<T>, Consumer<
         .low_water_mark(0)
         .build()
         .unwrap()
+}
+
+/// Says what an item weighs.
+pub type WeighBy<T> = fn(&T) -> usize;
+
+/// What says itself what it weighs.
+pub const AS_IT_SAYS: WeighBy<usize> = |weight| *weight;
+
+/// Ends of a channel that holds `limit` of weight, and says stop there; its producer has drained at `low`.
+#[allow(clippy::type_complexity)] // a pair of ends needs no name of its own
+pub fn weighted_ends<T>(
+    builder: Builder,
+    weigh: WeighBy<T>,
+    (low, limit): (usize, usize),
+    capacity: usize,
+) -> (Producer<T, WeighBy<T>>, Consumer<T, WeighBy<T>>) {
+    builder
+        .weigh_by(weigh)
+        .high_water_mark(limit)
+        .low_water_mark(low)
+        .limit(limit)
+        .capacity(capacity)
+        .build()
+        .unwrap()
+}
+
+/// Drops it as a panic does on its way.
+fn drop_in_a_panic<T>(end: T) {
+    let panic = catch_unwind(AssertUnwindSafe(move || {
+        let _end = end;
+        resume_unwind(Box::new("lost")); // a panic without the hook's report
+    }));
+    assert!(panic.is_err());
 }
 
 /// Each way for the producer to go, and what the consumer gets.
@@ -137,13 +183,7 @@ impl Goes {
         match self {
             Self::Ends => drop(producer.end()),
             Self::IsDropped => drop(producer),
-            Self::Panics => {
-                let panic = catch_unwind(AssertUnwindSafe(move || {
-                    let _producer = producer;
-                    resume_unwind(Box::new("lost")); // a panic without the hook's report
-                }));
-                assert!(panic.is_err());
-            }
+            Self::Panics => drop_in_a_panic(producer),
             Self::Aborts => producer.abort("because"),
         }
     }
@@ -160,16 +200,19 @@ impl Goes {
     }
 }
 
-/// Each way for the consumer to go, or to take no more.
+/// Each way for the consumer to go, or to take no more, and what the producer gets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Leaves {
     Closes,
     Cancels,
     IsDropped,
+    Panics,
 }
 
 impl Leaves {
-    pub const ALL: [Self; 3] = [Self::Closes, Self::Cancels, Self::IsDropped];
+    pub const ALL: [Self; 4] = [Self::Closes, Self::Cancels, Self::IsDropped, Self::Panics];
+    /// Those in which it is gone then.
+    pub const FOR_GOOD: [Self; 3] = [Self::Cancels, Self::IsDropped, Self::Panics];
 
     /// Gives it back if it is still there.
     pub fn apply<T, W: Weigh<T>>(self, mut consumer: Consumer<T, W>) -> Option<Consumer<T, W>> {
@@ -180,8 +223,18 @@ impl Leaves {
             }
             Self::Cancels => consumer.cancel("because"),
             Self::IsDropped => drop(consumer),
+            Self::Panics => drop_in_a_panic(consumer),
         }
         None
+    }
+
+    /// Only a cancel has a reason.
+    pub fn check(self, reason: Option<&Reason>) {
+        let reason = reason.map(ToString::to_string);
+        assert_eq!(
+            reason.as_deref(),
+            (self == Self::Cancels).then_some("because")
+        );
     }
 }
 
@@ -232,6 +285,88 @@ pub fn poll<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Several items that move as one: a chunk, a slice, a batch.
+pub mod at_once {
+    use highwater::{Consumer, Producer};
+    use std::{mem, ops::Range};
+
+    /// Writes items for which there is room, with one publication.
+    pub type Write = fn(&mut Producer<usize>, Range<usize>);
+
+    pub const WRITES: [Write; 6] = [
+        commit,
+        flush,
+        uncork,
+        slice,
+        all_of_a_slice,
+        all_of_an_iterator,
+    ];
+
+    pub fn commit(producer: &mut Producer<usize>, items: Range<usize>) {
+        let mut chunk = producer.try_reserve_up_to(items.len()).unwrap();
+        assert_eq!(chunk.fill(items.clone()), items.len());
+        let _ = chunk.commit();
+    }
+
+    fn flush(producer: &mut Producer<usize>, items: Range<usize>) {
+        let mut batch = producer.batch();
+        for item in items {
+            let _ = batch.try_write(item).unwrap();
+        }
+        batch.flush();
+        mem::forget(batch);
+    }
+
+    fn uncork(producer: &mut Producer<usize>, items: Range<usize>) {
+        let mut batch = producer.batch();
+        for item in items {
+            let _ = batch.try_write(item).unwrap();
+        }
+        drop(batch);
+    }
+
+    fn slice(producer: &mut Producer<usize>, items: Range<usize>) {
+        let items: Vec<_> = items.collect();
+        assert_eq!(producer.try_write_slice(&items), Ok(items.len()));
+    }
+
+    fn all_of_a_slice(producer: &mut Producer<usize>, items: Range<usize>) {
+        producer.write_all(&items.collect::<Vec<_>>()).unwrap();
+    }
+
+    fn all_of_an_iterator(producer: &mut Producer<usize>, items: Range<usize>) {
+        producer.write_iter(items).unwrap();
+    }
+
+    /// Reads these items, which are there, and gives their slots back with one publication.
+    pub type Read = fn(&mut Consumer<usize>, &[usize]);
+
+    pub const READS: [Read; 4] = [as_a_slice, as_a_whole_slice, as_a_chunk, from_a_chunk];
+
+    pub fn as_a_slice(consumer: &mut Consumer<usize>, items: &[usize]) {
+        let mut read = vec![0; items.len()];
+        assert_eq!(consumer.try_read_slice(&mut read), Ok(items.len()));
+        assert_eq!(read, items);
+    }
+
+    fn as_a_whole_slice(consumer: &mut Consumer<usize>, items: &[usize]) {
+        let mut read = vec![0; items.len()];
+        consumer.read_exact(&mut read).unwrap();
+        assert_eq!(read, items);
+    }
+
+    pub fn as_a_chunk(consumer: &mut Consumer<usize>, items: &[usize]) {
+        let chunk = consumer.try_chunk_up_to(items.len()).unwrap();
+        assert_eq!(chunk.as_slices(), (items, &[][..]));
+        chunk.consume_all();
+    }
+
+    pub fn from_a_chunk(consumer: &mut Consumer<usize>, items: &[usize]) {
+        let chunk = consumer.try_chunk_up_to(items.len()).unwrap();
+        assert!(chunk.into_iter().eq(items.iter().copied()));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs, path::Path};
@@ -268,7 +403,7 @@ mod tests {
                 let body = &source[begin.unwrap_or_else(|| panic!("no model {quoted}"))..];
                 let body = &body[..body.find("\n}\n").expect("it ends")];
                 assert!(
-                    !is_exhaustive || body.contains("exhaustive_model("),
+                    !is_exhaustive || body.contains("exhaustive_model"),
                     "{quoted} has a bound"
                 );
             }
