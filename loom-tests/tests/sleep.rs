@@ -3,16 +3,7 @@
 
 use highwater::{Builder, Consumer, Flow, Producer};
 use loom::thread;
-use loom_tests::{exhaustive_model, model};
-
-/// Both barrier modes: light and heavy, and a full fence on both sides.
-fn in_both_modes(at_least: usize, body: impl Fn(Builder) + Copy + Sync + Send + 'static) {
-    for full_fences in [false, true] {
-        model(at_least, move || {
-            body(Builder::new().full_fences(full_fences))
-        });
-    }
-}
+use loom_tests::{exhaustive_model_in_both_modes, in_both_modes, model, weighted_ends, AS_IT_SAYS};
 
 fn ends(builder: Builder, high: usize, low: usize) -> (Producer<usize>, Consumer<usize>) {
     builder
@@ -22,19 +13,27 @@ fn ends(builder: Builder, high: usize, low: usize) -> (Producer<usize>, Consumer
         .unwrap()
 }
 
+/// With the items 0, 1 and so on in all slots, the last of which said stop.
+fn full(builder: Builder, capacity: usize, low: usize) -> (Producer<usize>, Consumer<usize>) {
+    let (mut producer, consumer) = ends(builder, capacity, low);
+    for i in 0..capacity {
+        let flow = producer.try_write(i).unwrap();
+        assert_eq!(flow.is_backpressure(), i == capacity - 1);
+    }
+    (producer, consumer)
+}
+
 #[test]
 fn data_wakes_a_parked_consumer() {
-    for full_fences in [false, true] {
-        exhaustive_model(20, move || {
-            let (mut producer, mut consumer) = ends(Builder::new().full_fences(full_fences), 2, 1);
-            let writer = thread::spawn(move || {
-                let _ = producer.try_write(7).unwrap();
-                producer
-            });
-            assert_eq!(consumer.read(), Ok(7));
-            drop(writer.join().unwrap());
+    exhaustive_model_in_both_modes(250, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 2, 1);
+        let writer = thread::spawn(move || {
+            let _ = producer.try_write(7).unwrap();
+            producer
         });
-    }
+        assert_eq!(consumer.read(), Ok(7));
+        drop(writer.join().unwrap());
+    });
 }
 
 #[test]
@@ -69,12 +68,28 @@ fn a_wake_up_for_another_reason_leaves_the_wait_its_waker() {
 
 #[test]
 fn drain_wakes_a_parked_producer() {
-    for full_fences in [false, true] {
-        exhaustive_model(20, move || {
-            let (mut producer, mut consumer) = ends(Builder::new().full_fences(full_fences), 1, 0);
-            assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
+    exhaustive_model_in_both_modes(580, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 1, 0);
+        assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
+        let reader = thread::spawn(move || {
+            assert_eq!(consumer.try_read(), Ok(1));
+            consumer
+        });
+        producer.wait_drain().unwrap();
+        assert_eq!(producer.len(), 0);
+        drop(reader.join().unwrap());
+    });
+}
+
+#[test]
+fn a_producer_sleeps_on_above_the_low_mark_and_is_woken_at_it() {
+    for capacity in [2, 3] {
+        in_both_modes(850, move |builder| {
+            let (mut producer, mut consumer) = full(builder, capacity, 0);
             let reader = thread::spawn(move || {
-                assert_eq!(consumer.try_read(), Ok(1));
+                for i in 0..capacity {
+                    assert_eq!(consumer.try_read(), Ok(i));
+                }
                 consumer
             });
             producer.wait_drain().unwrap();
@@ -85,38 +100,23 @@ fn drain_wakes_a_parked_producer() {
 }
 
 #[test]
-fn a_producer_sleeps_on_above_the_low_mark_and_is_woken_at_it() {
-    in_both_modes(20, |builder| {
-        let (mut producer, mut consumer) = ends(builder, 2, 0);
-        let _ = producer.try_write(1).unwrap();
-        assert_eq!(producer.try_write(2), Ok(Flow::Backpressure));
-        let reader = thread::spawn(move || {
-            assert_eq!(consumer.try_read(), Ok(1));
-            assert_eq!(consumer.try_read(), Ok(2));
-            consumer
-        });
-        producer.wait_drain().unwrap();
-        assert_eq!(producer.len(), 0);
-        drop(reader.join().unwrap());
-    });
-}
-
-#[test]
 fn a_low_mark_above_zero_wakes_the_producer_while_there_is_still_work() {
-    in_both_modes(20, |builder| {
-        let (mut producer, mut consumer) = ends(builder, 2, 1);
-        let _ = producer.try_write(1).unwrap();
-        assert_eq!(producer.try_write(2), Ok(Flow::Backpressure));
-        let reader = thread::spawn(move || {
-            // Only as far as the low mark.
-            assert_eq!(consumer.try_read(), Ok(1));
-            consumer
+    for (capacity, low) in [(2, 1), (3, 1), (3, 2)] {
+        in_both_modes(170, move |builder| {
+            let (mut producer, mut consumer) = full(builder, capacity, low);
+            let reads = capacity - low;
+            let reader = thread::spawn(move || {
+                // Only as far as the low mark.
+                for i in 0..reads {
+                    assert_eq!(consumer.try_read(), Ok(i));
+                }
+                consumer
+            });
+            producer.write(capacity).unwrap();
+            let mut consumer = reader.join().unwrap();
+            assert!(consumer.try_iter().eq(reads..=capacity));
         });
-        producer.write(3).unwrap();
-        let mut consumer = reader.join().unwrap();
-        assert_eq!(consumer.try_read(), Ok(2));
-        assert_eq!(consumer.try_read(), Ok(3));
-    });
+    }
 }
 
 #[test]
@@ -170,14 +170,7 @@ fn a_drain_leaves_room_for_the_item_that_was_refused() {
 #[test]
 fn a_producer_that_waits_for_weight_is_woken_by_the_item_that_makes_room() {
     model(20, || {
-        let (mut producer, mut consumer) = Builder::new()
-            .weigh_by(|weight: &usize| *weight)
-            .high_water_mark(4)
-            .low_water_mark(2)
-            .limit(4)
-            .capacity(2)
-            .build::<usize>()
-            .unwrap();
+        let (mut producer, mut consumer) = weighted_ends(Builder::new(), AS_IT_SAYS, (2, 4), 2);
         let _ = producer.try_write(1).unwrap();
         let _ = producer.try_write(2).unwrap();
         let reader = thread::spawn(move || {
