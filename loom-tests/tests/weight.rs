@@ -2,27 +2,20 @@
 
 use highwater::{Builder, Consumer, Producer};
 use loom::thread;
-use loom_tests::model;
+use loom_tests::{exhaustive_model, model, weighted_ends, WeighBy, AS_IT_SAYS};
+
+type Weighted = WeighBy<usize>;
 
 /// Two items of weight 2 and 3, the first one written already.
-#[allow(clippy::type_complexity)] // a pair of ends needs no name of its own
-fn weighted() -> (
-    Producer<usize, impl Fn(&usize) -> usize>,
-    Consumer<usize, impl Fn(&usize) -> usize>,
-) {
-    let (mut producer, consumer) = Builder::new()
-        .weigh_by(|weight: &usize| *weight)
-        .high_water_mark(10)
-        .capacity(2)
-        .build()
-        .unwrap();
+fn weighted() -> (Producer<usize, Weighted>, Consumer<usize, Weighted>) {
+    let (mut producer, consumer) = weighted_ends(Builder::new(), AS_IT_SAYS, (5, 10), 2);
     let _ = producer.try_write(2).unwrap();
     (producer, consumer)
 }
 
 #[test]
 fn a_third_thread_never_sees_a_length_that_could_not_be() {
-    model(50, || {
+    exhaustive_model(4300, || {
         let (mut producer, mut consumer) = weighted();
         let monitor = producer.monitor();
         let observer = thread::spawn(move || {
@@ -62,7 +55,7 @@ fn a_third_thread_never_sees_more_read_than_written() {
 
 #[test]
 fn a_producer_never_finds_less_than_nothing() {
-    model(5, || {
+    exhaustive_model(90, || {
         let (mut producer, mut consumer) = weighted();
         let reader = thread::spawn(move || {
             assert_eq!(consumer.try_read(), Ok(2));
