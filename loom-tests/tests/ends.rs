@@ -1,8 +1,8 @@
 //! However one end goes, the other gets all that it should, and nobody sleeps on.
 
-use highwater::{ReadError, State, TryReadError, TryWriteError};
+use highwater::{Builder, ReadError, State, TryReadError, TryWriteError};
 use loom::thread;
-use loom_tests::{exhaustive_model, model, poll, Goes};
+use loom_tests::{exhaustive_model, model, poll, weighted_ends, Goes, Leaves, AS_IT_SAYS};
 
 #[test]
 fn a_producer_that_goes_wakes_a_parked_consumer() {
@@ -18,8 +18,8 @@ fn a_producer_that_goes_wakes_a_parked_consumer() {
 
 #[test]
 fn the_last_item_before_an_end_is_never_missed_by_a_reader_that_looks_in_between() {
-    for goes in [Goes::Ends, Goes::IsDropped] {
-        model(10, move || {
+    for goes in [Goes::Ends, Goes::IsDropped, Goes::Panics] {
+        exhaustive_model(60, move || {
             let (mut producer, mut consumer) = highwater::channel(2);
             let writer = thread::spawn(move || {
                 let _ = producer.try_write(Box::new(7)).unwrap();
@@ -44,14 +44,24 @@ fn the_last_item_before_an_end_is_never_missed_by_a_reader_that_looks_in_between
 
 #[test]
 fn the_last_item_before_an_end_is_never_missed_by_a_reader_that_sleeps() {
-    for goes in [Goes::Ends, Goes::IsDropped] {
-        model(50, move || {
-            let (mut producer, mut consumer) = highwater::channel(2);
+    for (capacity, goes) in [
+        (1, Goes::Ends),
+        (1, Goes::Panics),
+        (2, Goes::IsDropped),
+        (3, Goes::Ends),
+    ] {
+        model(3200, move || {
+            let (mut producer, mut consumer) = highwater::channel(capacity);
+            for i in 1..capacity {
+                let _ = producer.try_write(Box::new(i)).unwrap();
+            }
             let writer = thread::spawn(move || {
-                let _ = producer.try_write(Box::new(7)).unwrap();
+                let _ = producer.try_write(Box::new(capacity)).unwrap();
                 goes.apply(producer);
             });
-            assert_eq!(*consumer.read().unwrap(), 7);
+            for i in 1..=capacity {
+                assert_eq!(*consumer.read().unwrap(), i);
+            }
             goes.check(&consumer.read().unwrap_err());
             writer.join().unwrap();
         });
@@ -80,31 +90,52 @@ fn an_abort_is_seen_whether_items_are_buffered_or_not() {
 
 #[test]
 fn a_consumer_that_goes_wakes_a_parked_producer() {
-    for reason in [None, Some("because")] {
-        exhaustive_model(5, move || {
-            let (mut producer, consumer) = highwater::channel(1);
-            let _ = producer.try_write(1).unwrap();
-            let reader = thread::spawn(move || match reason {
-                Some(reason) => consumer.cancel(reason),
-                None => drop(consumer),
+    for leaves in Leaves::FOR_GOOD {
+        for capacity in [1, 2, 3] {
+            exhaustive_model(800, move || {
+                let (mut producer, consumer) = highwater::channel(capacity);
+                for i in 0..capacity {
+                    let _ = producer.try_write(i).unwrap();
+                }
+                let reader = thread::spawn(move || leaves.apply(consumer));
+                leaves.check(producer.wait_drain().unwrap_err().reason());
+                assert_eq!(producer.try_write(9), Err(TryWriteError::Closed(9)));
+                reader.join().unwrap();
             });
-            let error = producer.wait_drain().unwrap_err();
-            assert_eq!(error.reason().map(ToString::to_string).as_deref(), reason);
-            assert_eq!(producer.try_write(2), Err(TryWriteError::Closed(2)));
-            reader.join().unwrap();
-        });
+        }
     }
 }
 
 #[test]
 fn a_consumer_that_goes_gives_a_blocked_write_its_item_back() {
-    model(5, || {
-        let (mut producer, consumer) = highwater::channel(1);
-        let _ = producer.try_write(Box::new(1)).unwrap();
-        let reader = thread::spawn(move || drop(consumer));
-        assert_eq!(*producer.write(Box::new(2)).unwrap_err().into_inner(), 2);
-        reader.join().unwrap();
-    });
+    for leaves in Leaves::FOR_GOOD {
+        for capacity in [1, 2, 3] {
+            exhaustive_model(500, move || {
+                let (mut producer, consumer) = highwater::channel(capacity);
+                for i in 0..capacity {
+                    let _ = producer.try_write(Box::new(i)).unwrap();
+                }
+                let reader = thread::spawn(move || leaves.apply(consumer));
+                assert_eq!(*producer.write(Box::new(9)).unwrap_err().into_inner(), 9);
+                reader.join().unwrap();
+            });
+        }
+    }
+}
+
+#[test]
+fn a_consumer_that_goes_or_closes_gives_a_write_that_waits_for_weight_its_item_back() {
+    for leaves in Leaves::ALL {
+        exhaustive_model(550, move || {
+            // A slot is free, and what is there is no more than the low mark: it is the weight that has no room.
+            let (mut producer, consumer) = weighted_ends(Builder::new(), AS_IT_SAYS, (2, 4), 2);
+            let _ = producer.try_write(2).unwrap();
+            let reader = thread::spawn(move || leaves.apply(consumer));
+            assert_eq!(producer.write(3).unwrap_err().into_inner(), 3);
+            leaves.check(producer.cancel_reason().as_ref());
+            drop(reader.join().unwrap());
+        });
+    }
 }
 
 #[test]
@@ -143,7 +174,7 @@ fn closing_alone_wakes_a_parked_producer() {
 
 #[test]
 fn a_write_under_way_at_a_close_is_either_refused_or_read() {
-    model(20, || {
+    exhaustive_model(150, || {
         let (mut producer, mut consumer) = highwater::channel(2);
         let writer = thread::spawn(move || {
             let accepted = producer.try_write(1).is_ok();
@@ -200,26 +231,37 @@ fn a_closed_stream_ends_only_after_the_write_under_way_at_the_close() {
 
 #[test]
 fn finish_comes_when_everything_was_consumed_and_not_before() {
-    model(20, || {
-        let (mut producer, mut consumer) = highwater::channel(2);
-        let consumed = loom::sync::Arc::new(loom::cell::UnsafeCell::new(0));
-        let by_reader = consumed.clone();
-        let _ = producer.try_write(1).unwrap();
-        let reader = thread::spawn(move || {
-            by_reader.with_mut(|consumed| {
-                // SAFETY: loom checks that nobody reads it before the finish.
-                unsafe { *consumed = 1 }
+    // The last one weighs nothing: the length is 0 before it is read.
+    const WEIGHTS: [usize; 3] = [1, 2, 0];
+
+    for capacity in [1, 2, 3] {
+        let weights = &WEIGHTS[3 - capacity..];
+        exhaustive_model(130, move || {
+            let (mut producer, mut consumer) =
+                weighted_ends(Builder::new(), AS_IT_SAYS, (0, 3), capacity);
+            let consumed = loom::sync::Arc::new(loom::cell::UnsafeCell::new(0));
+            let by_reader = consumed.clone();
+            for weight in weights {
+                let _ = producer.try_write(*weight).unwrap();
+            }
+            let reader = thread::spawn(move || {
+                for weight in weights {
+                    by_reader.with_mut(|consumed| {
+                        // SAFETY: loom checks that nobody reads it before the finish.
+                        unsafe { *consumed += 1 }
+                    });
+                    assert_eq!(consumer.try_read(), Ok(*weight));
+                }
+                consumer
             });
-            assert_eq!(consumer.try_read(), Ok(1));
-            consumer
+            producer.end().wait().unwrap();
+            consumed.with(|consumed| {
+                // SAFETY: as above.
+                assert_eq!(unsafe { *consumed }, capacity);
+            });
+            drop(reader.join().unwrap());
         });
-        producer.end().wait().unwrap();
-        consumed.with(|consumed| {
-            // SAFETY: as above.
-            assert_eq!(unsafe { *consumed }, 1);
-        });
-        drop(reader.join().unwrap());
-    });
+    }
 }
 
 #[test]
