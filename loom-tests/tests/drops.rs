@@ -2,7 +2,7 @@
 
 use highwater::Builder;
 use loom::thread;
-use loom_tests::{exhaustive_model, model, Drops};
+use loom_tests::{exhaustive_model, model, weighted_ends, Drops, Leaves};
 
 #[test]
 fn both_ends_dropped_at_once_drop_what_is_buffered_once() {
@@ -34,21 +34,50 @@ fn an_item_written_as_both_ends_go_is_dropped_once() {
 
 #[test]
 fn an_item_written_as_the_consumer_goes_is_dropped_in_the_producers_next_operation() {
-    exhaustive_model(20, || {
+    for capacity in [1, 2, 3] {
+        for leaves in Leaves::FOR_GOOD {
+            exhaustive_model(150, move || {
+                let drops = Drops::new();
+                let items = drops.clone();
+                let (mut producer, consumer) = highwater::channel(capacity);
+                for _ in 1..capacity {
+                    let _ = producer.try_write(drops.item()).unwrap();
+                }
+                let writer = thread::spawn(move || {
+                    let _ = producer.try_write(items.item());
+                    producer
+                });
+                leaves.apply(consumer);
+                let mut producer = writer.join().unwrap();
+                let refused = producer.try_write(drops.item());
+                assert!(refused.is_err());
+                drop(refused);
+                assert_eq!(drops.alive(), 0, "the producer still lives");
+            });
+        }
+    }
+}
+
+#[test]
+fn items_that_weigh_something_are_dropped_once_as_the_consumer_goes() {
+    // The first is read, the second is there, the third is written meanwhile.
+    exhaustive_model(14000, || {
         let drops = Drops::new();
         let items = drops.clone();
-        let (mut producer, consumer) = highwater::channel(2);
-        let _ = producer.try_write(drops.item()).unwrap();
+        let (mut producer, mut consumer) = weighted_ends(Builder::new(), |_| 2, (0, 6), 3);
+        for _ in 0..2 {
+            let _ = producer.try_write(drops.item()).unwrap();
+        }
         let writer = thread::spawn(move || {
             let _ = producer.try_write(items.item());
             producer
         });
+        drop(consumer.try_read().unwrap());
         drop(consumer);
-        let mut producer = writer.join().unwrap();
-        let refused = producer.try_write(drops.item());
-        assert!(refused.is_err());
-        drop(refused);
+        let producer = writer.join().unwrap();
+        assert!(producer.is_closed());
         assert_eq!(drops.alive(), 0, "the producer still lives");
+        assert_eq!(producer.len(), 0);
     });
 }
 
@@ -56,7 +85,7 @@ fn an_item_written_as_the_consumer_goes_is_dropped_in_the_producers_next_operati
 fn an_item_written_as_the_consumer_goes_is_dropped_by_one_sweeper_or_the_other() {
     // The producer's second operation may come while the consumer still sweeps, which must then see
     // the item: nobody comes back for it.
-    model(50, || {
+    exhaustive_model(300, || {
         let drops = Drops::new();
         let items = drops.clone();
         // Without a light barrier, whose fence in a model would hide what the sweepers lack.
@@ -114,10 +143,19 @@ fn an_aborted_consumer_drops_what_is_buffered_in_its_next_operation() {
 
 #[test]
 fn what_nobody_read_is_dropped_with_the_channel() {
-    model(10, || {
+    for capacity in [1, 3] {
+        what_nobody_read_is_dropped(capacity);
+    }
+}
+
+fn what_nobody_read_is_dropped(capacity: usize) {
+    model(4000, move || {
         let drops = Drops::new();
         let items = drops.clone();
-        let (mut producer, mut consumer) = highwater::channel(1);
+        let (mut producer, mut consumer) = highwater::channel(capacity);
+        for _ in 1..capacity {
+            let _ = producer.try_write(items.item()).map(drop);
+        }
         let writer = thread::spawn(move || {
             let _ = producer.try_write(items.item()).map(drop);
             let _ = producer.try_write(items.item()).map(drop);
