@@ -1,8 +1,8 @@
 //! A third thread stops the channel: whoever sleeps in it is woken, and nothing is lost or dropped twice.
 
-use highwater::ReadError;
+use highwater::{Builder, ReadError};
 use loom::thread;
-use loom_tests::{exhaustive_model, model, Drops};
+use loom_tests::{exhaustive_model, model, weighted_ends, Drops, AS_IT_SAYS};
 
 #[test]
 fn a_stop_wakes_a_parked_consumer() {
@@ -18,15 +18,33 @@ fn a_stop_wakes_a_parked_consumer() {
 
 #[test]
 fn a_stop_wakes_a_parked_producer() {
-    exhaustive_model(5, || {
-        let (mut producer, mut consumer) = highwater::channel(1);
-        producer.write(1).unwrap();
+    for capacity in [1, 2, 3] {
+        exhaustive_model(350, move || {
+            let (mut producer, mut consumer) = highwater::channel(capacity);
+            for i in 0..capacity {
+                producer.write(i).unwrap();
+            }
+            let monitor = producer.monitor();
+            let stopper = thread::spawn(move || monitor.stop());
+            assert!(producer.write(9).is_err());
+            assert!(producer.cancel_reason().is_some());
+            stopper.join().unwrap();
+            assert!(consumer.try_read().is_err());
+        });
+    }
+}
+
+#[test]
+fn a_stop_wakes_a_producer_that_waits_for_weight() {
+    exhaustive_model(1100, || {
+        let (mut producer, mut consumer) = weighted_ends(Builder::new(), AS_IT_SAYS, (2, 4), 2);
+        producer.write(2).unwrap();
         let monitor = producer.monitor();
         let stopper = thread::spawn(move || monitor.stop());
-        assert!(producer.write(2).is_err());
-        assert!(producer.cancel_reason().is_some());
+        assert_eq!(producer.write(3).unwrap_err().into_inner(), 3);
         stopper.join().unwrap();
         assert!(consumer.try_read().is_err());
+        assert_eq!(consumer.len(), 0);
     });
 }
 
@@ -45,22 +63,27 @@ fn a_stop_wakes_a_finish() {
 
 #[test]
 fn a_stop_among_writes_drops_every_item_once() {
-    model(100, || {
-        let drops = Drops::new();
-        let items = drops.clone();
-        let (mut producer, mut consumer) = highwater::channel(1);
-        let monitor = producer.monitor();
-        let writer = thread::spawn(move || {
-            let _ = producer.write(items.item());
-            producer
+    for capacity in [1, 3] {
+        exhaustive_model(500, move || {
+            let drops = Drops::new();
+            let items = drops.clone();
+            let (mut producer, mut consumer) = highwater::channel(capacity);
+            for _ in 1..capacity {
+                producer.write(drops.item()).map_err(drop).unwrap();
+            }
+            let monitor = producer.monitor();
+            let writer = thread::spawn(move || {
+                let _ = producer.write(items.item());
+                producer
+            });
+            monitor.stop();
+            drop(consumer.read());
+            let producer = writer.join().unwrap();
+            assert!(producer.is_closed());
+            drop(consumer);
+            assert_eq!(drops.alive(), 0, "the producer still lives");
         });
-        monitor.stop();
-        drop(consumer.read());
-        let producer = writer.join().unwrap();
-        assert!(producer.is_closed());
-        drop(consumer);
-        assert_eq!(drops.alive(), 0, "the producer still lives");
-    });
+    }
 }
 
 #[test]
