@@ -4,7 +4,10 @@ use highwater::{
     Builder, Consumer, EventFd, Flow, Producer, ReadError, ReadTimeoutError, TryReadError,
 };
 use loom::thread;
-use loom_tests::{drained_ends as ends, in_both_modes, model, Bell, Goes, Leaves};
+use loom_tests::{
+    at_once, drained_ends as ends, exhaustive_model, exhaustive_model_in_both_modes, in_both_modes,
+    model, Bell, Goes, Leaves,
+};
 use std::{
     future::Future,
     pin::Pin,
@@ -61,7 +64,7 @@ fn data_makes_a_descriptor_readable_that_is_armed_at_that_moment() {
 
 #[test]
 fn drain_makes_a_descriptor_readable_that_is_armed_at_that_moment() {
-    in_both_modes(50, |builder| {
+    exhaustive_model_in_both_modes(4600, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let fd = producer.drain_fd().unwrap();
         assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
@@ -96,7 +99,7 @@ fn two_event_loops_wait_for_each_other_by_turns() {
 #[test]
 fn a_producer_that_goes_makes_the_descriptor_readable_and_it_stays_so() {
     for goes in Goes::ALL {
-        model(5, move || {
+        exhaustive_model(8, move || {
             let (producer, mut consumer) = highwater::channel(1);
             let fd = consumer.ready_fd().unwrap();
             let writer = thread::spawn(move || goes.apply(producer));
@@ -111,7 +114,7 @@ fn a_producer_that_goes_makes_the_descriptor_readable_and_it_stays_so() {
 #[test]
 fn a_consumer_that_goes_or_closes_makes_the_producers_descriptor_readable() {
     for leaves in Leaves::ALL {
-        model(10, move || {
+        exhaustive_model(340, move || {
             let (mut producer, consumer) = ends(Builder::new(), 1);
             let fd = producer.drain_fd().unwrap();
             let _ = producer.try_write(1).unwrap();
@@ -129,7 +132,7 @@ fn a_consumer_that_goes_or_closes_makes_the_producers_descriptor_readable() {
 #[test]
 fn a_callback_hears_of_either_end_that_goes_if_it_was_told_to_wait() {
     for goes in Goes::ALL {
-        model(5, move || {
+        exhaustive_model(16, move || {
             let (producer, mut consumer) = ends::<usize>(Builder::new(), 1);
             let (calls, call) = counted();
             consumer.on_ready(call);
@@ -140,7 +143,7 @@ fn a_callback_hears_of_either_end_that_goes_if_it_was_told_to_wait() {
         });
     }
     for leaves in Leaves::ALL {
-        model(5, move || {
+        exhaustive_model(100, move || {
             let (mut producer, consumer) = ends(Builder::new(), 1);
             let (calls, call) = counted();
             producer.on_drain(call);
@@ -173,7 +176,7 @@ fn a_wait_in_a_thread_between_two_in_a_loop_misses_nothing() {
 
 #[test]
 fn a_wait_that_gives_up_between_two_in_a_loop_misses_nothing() {
-    in_both_modes(20, |builder| {
+    exhaustive_model_in_both_modes(3700, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
@@ -191,7 +194,7 @@ fn a_wait_that_gives_up_between_two_in_a_loop_misses_nothing() {
 
 #[test]
 fn a_callback_is_called_if_the_wait_that_took_its_place_gives_up() {
-    in_both_modes(20, |builder| {
+    exhaustive_model_in_both_modes(2600, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let calls = Arc::new(AtomicUsize::new(0));
         let counted = calls.clone();
@@ -286,7 +289,7 @@ impl Wake for Deaf {
 
 #[test]
 fn a_poll_that_is_given_up_before_a_loop_misses_nothing() {
-    in_both_modes(20, |builder| {
+    exhaustive_model_in_both_modes(5800, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let writer = thread::spawn(move || {
             let _ = producer.try_write(1).unwrap();
@@ -304,7 +307,7 @@ fn a_poll_that_is_given_up_before_a_loop_misses_nothing() {
 
 #[test]
 fn a_poll_that_is_forgotten_before_a_loop_misses_nothing() {
-    in_both_modes(3, |builder| {
+    exhaustive_model_in_both_modes(8, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let fd = consumer.ready_fd().unwrap();
         let waker = Waker::from(Arc::new(Deaf));
@@ -372,7 +375,7 @@ fn a_read_that_is_polled_again_as_two_items_come_leaves_a_loop_nothing_to_miss()
 
 #[test]
 fn a_callback_hears_of_a_drain_that_comes_as_the_producer_is_told_to_stop() {
-    in_both_modes(10, |builder| {
+    exhaustive_model_in_both_modes(1300, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let (calls, call) = counted();
         producer.on_drain(call);
@@ -388,7 +391,7 @@ fn a_callback_hears_of_a_drain_that_comes_as_the_producer_is_told_to_stop() {
 
 #[test]
 fn a_callback_hears_of_an_item_that_comes_as_the_consumer_finds_none() {
-    in_both_modes(10, |builder| {
+    exhaustive_model_in_both_modes(350, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let calls = Arc::<AtomicUsize>::default();
         let counter = calls.clone();
@@ -432,7 +435,7 @@ fn a_callback_hears_of_the_second_item_too() {
 
 #[test]
 fn a_callback_hears_of_an_item_that_comes_as_a_descriptor_joins_it() {
-    in_both_modes(10, |builder| {
+    exhaustive_model_in_both_modes(300, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let (calls, call) = counted();
         consumer.on_ready(call);
@@ -470,7 +473,7 @@ fn a_callback_that_waits_for_several_items_hears_of_them_though_a_descriptor_joi
 
 #[test]
 fn a_callback_hears_of_a_drain_though_a_task_waits_for_the_close() {
-    in_both_modes(10, |builder| {
+    exhaustive_model_in_both_modes(160, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let (calls, call) = counted();
         producer.on_drain(call);
@@ -514,7 +517,7 @@ fn marks_that_change_while_the_descriptor_is_armed_miss_no_drain() {
 
 #[test]
 fn a_raised_mark_makes_the_descriptor_readable_by_itself() {
-    in_both_modes(10, |builder| {
+    exhaustive_model_in_both_modes(520, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
@@ -532,7 +535,7 @@ fn a_raised_mark_makes_the_descriptor_readable_by_itself() {
 
 #[test]
 fn a_callback_hears_of_a_drain_that_the_producer_finds_itself() {
-    in_both_modes(10, |builder| {
+    exhaustive_model_in_both_modes(2300, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let (calls, call) = counted();
         producer.on_drain(call);
@@ -627,7 +630,7 @@ fn a_descriptor_that_nobody_waits_for_changes_nothing_for_a_thread() {
 
 #[test]
 fn a_batch_up_to_the_mark_arms_the_descriptor_as_it_is_published() {
-    in_both_modes(10, |builder| {
+    exhaustive_model_in_both_modes(2800, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let fd = producer.drain_fd().unwrap();
         let reader = thread::spawn(move || {
@@ -669,7 +672,7 @@ fn a_chunk_that_is_too_large_yet_is_there_when_the_descriptor_says_so() {
 
 #[test]
 fn a_commit_up_to_the_mark_arms_the_descriptor() {
-    in_both_modes(10, |builder| {
+    exhaustive_model_in_both_modes(4600, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let fd = producer.drain_fd().unwrap();
         let reader = thread::spawn(move || {
@@ -722,7 +725,7 @@ fn a_question_after_a_wait_that_gave_up_arms_the_descriptor() {
 
 #[test]
 fn a_ready_that_is_polled_again_as_the_drain_comes_leaves_the_descriptor_readable_or_armed() {
-    in_both_modes(10, |builder| {
+    exhaustive_model_in_both_modes(880, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
@@ -743,7 +746,7 @@ fn a_ready_that_is_polled_again_as_the_drain_comes_leaves_the_descriptor_readabl
 
 #[test]
 fn who_was_told_that_nothing_is_there_hears_of_the_next_item_once() {
-    in_both_modes(10, |builder| {
+    exhaustive_model_in_both_modes(680, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let calls = Arc::<AtomicUsize>::default();
         let c = calls.clone();
@@ -762,4 +765,76 @@ fn who_was_told_that_nothing_is_there_hears_of_the_next_item_once() {
             assert_eq!(calls.load(Ordering::Relaxed), 1);
         }
     });
+}
+
+#[test]
+fn a_callback_hears_of_a_drain_though_the_mark_moves_as_it_waits() {
+    // The mark before and after, and how many are read of three: only the last one brings the drain.
+    for (before, after, reads) in [(0, 1, 2), (0, 2, 1), (1, 0, 3)] {
+        in_both_modes(70, move |builder| {
+            let (mut producer, mut consumer) = ends(builder, 3);
+            let (calls, call) = counted();
+            producer.on_drain(call);
+            producer.set_low_water_mark(before).unwrap();
+            at_once::commit(&mut producer, 0..3);
+            let reader = thread::spawn(move || {
+                for i in 0..reads {
+                    assert_eq!(consumer.try_read(), Ok(i));
+                }
+                consumer
+            });
+            producer.set_low_water_mark(after).unwrap();
+            let _consumer = reader.join().unwrap();
+            assert!(calls.load(Ordering::Relaxed) > 0);
+            assert!(!producer.need_drain());
+        });
+    }
+}
+
+#[test]
+fn a_callback_and_a_descriptor_hear_of_items_that_come_at_once() {
+    for (number, write) in at_once::WRITES.into_iter().enumerate() {
+        let count = 1 + number % 3;
+        exhaustive_model_in_both_modes(130, move |builder| {
+            let (mut producer, mut consumer) = ends(builder, count);
+            let (calls, call) = counted();
+            consumer.on_ready(call);
+            let fd = consumer.ready_fd().unwrap();
+            let writer = thread::spawn(move || {
+                write(&mut producer, 0..count);
+                producer
+            });
+            let first = consumer.try_read();
+            let _producer = writer.join().unwrap();
+            if first.is_err() {
+                assert_eq!(calls.load(Ordering::Relaxed), 1);
+                assert!(fd.is_readable());
+            }
+            assert_eq!(consumer.len() + usize::from(first.is_ok()), count);
+        });
+    }
+}
+
+#[test]
+fn a_callback_and_a_descriptor_hear_of_slots_that_come_back_at_once() {
+    for (number, read) in at_once::READS.into_iter().enumerate() {
+        let capacity = 1 + number % 3;
+        exhaustive_model(5400, move || {
+            let (mut producer, mut consumer) = ends(Builder::new(), capacity);
+            // They move the index past what is awaited.
+            producer.set_low_water_mark(capacity - 1).unwrap();
+            at_once::commit(&mut producer, 0..capacity);
+            let reader = thread::spawn(move || {
+                let items: Vec<_> = (0..capacity).collect();
+                read(&mut consumer, &items);
+                consumer
+            });
+            let (calls, call) = counted();
+            producer.on_drain(call);
+            let fd = producer.drain_fd().unwrap();
+            let _consumer = reader.join().unwrap();
+            assert!(calls.load(Ordering::Relaxed) > 0);
+            assert!(fd.is_readable());
+        });
+    }
 }
