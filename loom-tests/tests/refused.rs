@@ -1,9 +1,9 @@
 //! The heavy barrier turns out to be refused: a channel that began without fences changes over to them,
 //! and whoever goes to sleep meanwhile, with the other side not knowing yet, is not left alone.
 
-use highwater::{Builder, Consumer, Producer};
+use highwater::{Builder, Consumer, Producer, Weigh};
 use loom::thread;
-use loom_tests::model;
+use loom_tests::{exhaustive_model, model, weighted_ends, Goes, Instant, Leaves, AS_IT_SAYS};
 
 /// A way to write one item, or to read one if it is there, that has to know of the wish for fences, too.
 type Write = fn(&mut Producer<usize>, usize);
@@ -61,15 +61,81 @@ fn drain_wakes_a_producer_that_was_refused() {
 
 #[test]
 fn an_end_wakes_a_consumer_that_was_refused() {
-    model(5, || {
-        let (mut producer, mut consumer) = ends(2);
-        let writer = thread::spawn(move || {
-            let _ = producer.try_write(1).unwrap();
-            producer.end();
+    for goes in Goes::ALL {
+        model(6300, move || {
+            let (mut producer, mut consumer) = ends(2);
+            let writer = thread::spawn(move || {
+                let _ = producer.try_write(1).unwrap();
+                goes.apply(producer);
+            });
+            let error = match consumer.read() {
+                Ok(item) => {
+                    assert_eq!(item, 1);
+                    consumer.read().unwrap_err()
+                }
+                // An abort drops what is buffered.
+                Err(error) => {
+                    assert_eq!(goes, Goes::Aborts);
+                    error
+                }
+            };
+            goes.check(&error);
+            writer.join().unwrap();
         });
-        assert_eq!(consumer.iter().collect::<Result<Vec<_>, _>>(), Ok(vec![1]));
-        writer.join().unwrap();
-    });
+    }
+}
+
+/// Has the producer ask for fences, and the consumer use them, by an item that fills the channel: the next sleep relies on that.
+fn confirm_fences<W: Weigh<usize>>(
+    (producer, consumer): (&mut Producer<usize, W>, &mut Consumer<usize, W>),
+    item: usize,
+) {
+    let _ = producer.try_write(item).unwrap();
+    let deadline = Instant::new();
+    deadline.pass();
+    assert!(producer.write_deadline(item, deadline).is_err());
+    assert_eq!(consumer.try_read(), Ok(item));
+}
+
+#[test]
+fn a_consumer_that_goes_or_closes_wakes_a_producer_that_was_refused() {
+    for leaves in Leaves::ALL {
+        for is_confirmed in [false, true] {
+            exhaustive_model(20, move || {
+                let (mut producer, mut consumer) = ends(1);
+                if is_confirmed {
+                    confirm_fences((&mut producer, &mut consumer), 0);
+                }
+                let _ = producer.try_write(1).unwrap();
+                let reader = thread::spawn(move || leaves.apply(consumer));
+                assert_eq!(producer.write(2).unwrap_err().into_inner(), 2);
+                leaves.check(producer.cancel_reason().as_ref());
+                drop(reader.join().unwrap());
+            });
+        }
+    }
+}
+
+#[test]
+fn an_item_that_makes_room_wakes_a_producer_that_waits_for_weight_and_was_refused() {
+    for is_confirmed in [false, true] {
+        exhaustive_model(3200, move || {
+            let builder = Builder::new().refused_barrier();
+            let (mut producer, mut consumer) = weighted_ends(builder, AS_IT_SAYS, (2, 4), 2);
+            if is_confirmed {
+                confirm_fences((&mut producer, &mut consumer), 4);
+            }
+            let _ = producer.try_write(2).unwrap();
+            let reader = thread::spawn(move || {
+                assert_eq!(consumer.try_read(), Ok(2));
+                consumer
+            });
+            // A slot is free, and what is there is no more than the low mark.
+            producer.write(3).unwrap();
+            let mut consumer = reader.join().unwrap();
+            assert_eq!(consumer.try_read(), Ok(3));
+        });
+    }
 }
 
 /// The consumer's second sleep relies on fences, as the first item has confirmed them, or may have: the second
