@@ -3,7 +3,7 @@
 
 use highwater::{Builder, ChunkError, Consumer, Producer, ReadTimeoutError, TryReadError};
 use loom::thread;
-use loom_tests::{exhaustive_model, model, Drops, Goes, Leaves};
+use loom_tests::{at_once::commit, exhaustive_model, model, Drops, Goes, Leaves};
 use std::mem;
 
 /// Begins where both the memory and the integer wrap with the first item.
@@ -31,13 +31,6 @@ fn ends<T>(builder: Builder, low: usize, capacity: usize) -> (Producer<T>, Consu
         .capacity(capacity)
         .build()
         .unwrap()
-}
-
-/// Writes `items` as one.
-fn commit(producer: &mut Producer<usize>, items: std::ops::Range<usize>) {
-    let mut chunk = producer.try_reserve_up_to(items.len()).unwrap();
-    assert_eq!(chunk.fill(items.clone()), items.len());
-    let _ = chunk.commit();
 }
 
 #[test]
@@ -669,4 +662,49 @@ fn an_end_that_waits_for_as_much_as_it_may_wakes_one_that_was_refused() {
         }
         drop(writer.join().unwrap());
     });
+}
+
+/// What is longer than the channel has to wait within.
+fn more_than_fits_goes_through(
+    write: fn(&mut Producer<usize>, std::ops::Range<usize>),
+    read: fn(&mut Consumer<usize>, usize) -> Vec<usize>,
+) {
+    for capacity in [1, 2, 3] {
+        model(6200, move || {
+            let (mut producer, mut consumer) = ends(builder(), capacity - 1, capacity);
+            let writer = thread::spawn(move || {
+                write(&mut producer, 0..capacity + 1);
+                producer
+            });
+            let items = read(&mut consumer, capacity + 1);
+            assert!(items.into_iter().eq(0..=capacity));
+            drop(writer.join().unwrap());
+        });
+    }
+}
+
+#[test]
+fn a_slice_longer_than_the_channel_goes_through_it_whole() {
+    more_than_fits_goes_through(
+        |producer, items| producer.write_all(&items.collect::<Vec<_>>()).unwrap(),
+        |consumer, count| {
+            let mut items = vec![0; count];
+            consumer.read_exact(&mut items).unwrap();
+            items
+        },
+    );
+}
+
+#[test]
+fn an_iterator_longer_than_the_channel_goes_through_it_whole() {
+    more_than_fits_goes_through(
+        |producer, items| producer.write_iter(items).unwrap(),
+        |consumer, count| {
+            let mut items = Vec::new();
+            while items.len() < count {
+                items.extend(consumer.chunk_up_to(count).unwrap());
+            }
+            items
+        },
+    );
 }
