@@ -8,7 +8,7 @@ use highwater::{Builder, Consumer, Producer};
 use loom::thread;
 use loom_tests::{
     at_once::{as_a_chunk, as_a_slice, from_a_chunk, Read},
-    model, Leaves,
+    exhaustive_model, model, Leaves,
 };
 use std::{
     future::Future,
@@ -277,7 +277,7 @@ fn who_waits_for_the_last_item_to_be_read_is_woken_behind_a_fence() {
 
 #[test]
 fn a_descriptor_becomes_readable_behind_a_fence() {
-    model(1000, || {
+    exhaustive_model(68000, || {
         let (mut producer, consumer) = full(3, 2, 0);
         let drained = producer.drain_fd().unwrap();
         let in_a_loop = |producer: Producer<usize>| {

@@ -3,11 +3,11 @@
 
 use highwater::{Builder, ReadTimeoutError, WaitTimeoutError, WriteTimeoutError};
 use loom::thread;
-use loom_tests::{model, weighted_ends, Goes, Instant, Leaves, AS_IT_SAYS};
+use loom_tests::{exhaustive_model, model, weighted_ends, Goes, Instant, Leaves, AS_IT_SAYS};
 
 #[test]
 fn a_read_that_times_out_as_data_comes_loses_neither() {
-    model(20, || {
+    exhaustive_model(33000, || {
         let (mut producer, mut consumer) = highwater::channel(2);
         let deadline = Instant::new();
         let clock = deadline.clone();
