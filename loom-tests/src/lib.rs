@@ -32,8 +32,8 @@ pub const ANY_NUMBER: &str = "LOOM_ANY_NUMBER";
 
 /// Explores every execution of `body` with at most [`BOUND`] preemptions.
 ///
-/// `at_least` is how many executions there must be: a model can pass while it explores next to
-/// nothing, and then proves as much.
+/// `at_least` is how many executions there must be, some nine tenths of what there are: a model can pass while it explores next
+/// to nothing, and then proves as much. Each says with `--nocapture` how many it has.
 #[track_caller]
 pub fn model(at_least: usize, body: impl Fn() + Sync + Send + 'static) {
     explore(at_least, Some(BOUND), body);
@@ -47,6 +47,7 @@ pub fn exhaustive_model(at_least: usize, body: impl Fn() + Sync + Send + 'static
 
 #[track_caller]
 fn explore(at_least: usize, bound: Option<usize>, body: impl Fn() + Sync + Send + 'static) {
+    assert!(at_least > 1, "of one thread alone a model proves nothing");
     let executions = Arc::new(AtomicUsize::new(0));
     let counter = executions.clone();
     let mut builder = loom::model::Builder::new();
@@ -409,6 +410,26 @@ mod tests {
             }
             assert!(models > 20, "{models} models");
         }
+    }
+
+    #[test]
+    fn each_model_stands_on_the_page_of_protocols() {
+        let page = source("../docs/protocols.md");
+        let mut models = 0;
+        for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")).unwrap() {
+            let path = entry.unwrap().path();
+            let file = path.file_stem().unwrap().to_string_lossy();
+            let source = fs::read_to_string(&path).unwrap();
+            for test in source.split("#[test]\nfn ").skip(1) {
+                let name = test.split('(').next().expect("a name");
+                assert!(
+                    page.contains(&format!("`{file}::{name}`")),
+                    "{file}::{name}"
+                );
+                models += 1;
+            }
+        }
+        assert!(models > 150, "{models} models");
     }
 
     #[test]

@@ -12,6 +12,7 @@ fn builder() -> Builder {
 }
 
 /// Both barrier modes: light and heavy, and a full fence on both sides.
+#[track_caller]
 fn in_both_modes(at_least: usize, body: impl Fn(Builder) + Copy + Sync + Send + 'static) {
     for full_fences in [false, true] {
         model(at_least, move || body(builder().full_fences(full_fences)));
@@ -19,6 +20,7 @@ fn in_both_modes(at_least: usize, body: impl Fn(Builder) + Copy + Sync + Send + 
 }
 
 /// And as if the kernel refused the heavy barrier, where a sleeper has to look by itself.
+#[track_caller]
 fn in_all_modes(at_least: usize, body: impl Fn(Builder) + Copy + Sync + Send + 'static) {
     in_both_modes(at_least, body);
     model(at_least, move || body(builder().refused_barrier()));
@@ -36,7 +38,7 @@ fn ends<T>(builder: Builder, low: usize, capacity: usize) -> (Producer<T>, Consu
 #[test]
 fn a_chunk_across_the_edge_wakes_a_consumer_that_waits_for_one_item_and_is_seen_whole() {
     for count in [2, 3] {
-        in_all_modes(10, move |builder| {
+        in_all_modes(270, move |builder| {
             let (mut producer, mut consumer) = ends(builder, 0, count);
             let monitor = producer.monitor();
             let writer = thread::spawn(move || {
@@ -60,7 +62,7 @@ fn a_chunk_of_two_or_three_wakes_a_consumer_that_waits_for_two() {
     // What it waits for lies at the end of the range that is published, or in the middle.
     for count in [2, 3] {
         for full_fences in [false, true] {
-            exhaustive_model(10, move || {
+            exhaustive_model(590, move || {
                 let builder = builder().full_fences(full_fences);
                 let (mut producer, mut consumer) = ends(builder, 1, count);
                 let writer = thread::spawn(move || {
@@ -81,7 +83,7 @@ fn a_chunk_of_two_or_three_wakes_a_consumer_that_waits_for_two() {
 
 #[test]
 fn a_chunk_of_two_wakes_a_consumer_that_was_refused_and_waits_for_two() {
-    model(10, || {
+    model(630, || {
         let (mut producer, mut consumer) = ends(builder().refused_barrier(), 1, 2);
         let writer = thread::spawn(move || {
             commit(&mut producer, 0..2);
@@ -94,7 +96,7 @@ fn a_chunk_of_two_wakes_a_consumer_that_was_refused_and_waits_for_two() {
 
 #[test]
 fn a_consumer_that_waits_for_two_sleeps_through_the_first_and_is_woken_by_the_second() {
-    in_all_modes(20, |builder| {
+    in_all_modes(470, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1, 3);
         let monitor = producer.monitor();
         let writer = thread::spawn(move || {
@@ -112,7 +114,7 @@ fn a_consumer_that_waits_for_two_sleeps_through_the_first_and_is_woken_by_the_se
 #[test]
 fn an_end_wakes_a_consumer_that_waits_for_two_and_gives_it_the_last_one() {
     for goes in [Goes::Ends, Goes::IsDropped, Goes::Panics] {
-        in_all_modes(10, move |builder| {
+        in_all_modes(490, move |builder| {
             let (mut producer, mut consumer) = ends(builder, 1, 2);
             let writer = thread::spawn(move || {
                 commit(&mut producer, 0..1);
@@ -127,7 +129,7 @@ fn an_end_wakes_a_consumer_that_waits_for_two_and_gives_it_the_last_one() {
 
 #[test]
 fn an_abort_wakes_a_consumer_that_waits_for_two_though_one_is_there() {
-    in_all_modes(5, |builder| {
+    in_all_modes(240, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1, 2);
         let _ = producer.try_write(0).unwrap();
         let writer = thread::spawn(move || Goes::Aborts.apply(producer));
@@ -142,7 +144,7 @@ fn an_abort_wakes_a_consumer_that_waits_for_two_though_one_is_there() {
 #[test]
 fn a_consumer_that_goes_or_closes_wakes_a_producer_that_waits_for_room_for_two() {
     for leaves in Leaves::ALL {
-        in_all_modes(5, move |builder| {
+        in_all_modes(120, move |builder| {
             let (mut producer, consumer) = ends(builder, 0, 2);
             let _ = producer.try_write(0).unwrap();
             let reader = thread::spawn(move || leaves.apply(consumer));
@@ -155,7 +157,7 @@ fn a_consumer_that_goes_or_closes_wakes_a_producer_that_waits_for_room_for_two()
 #[test]
 fn what_is_not_committed_of_a_chunk_is_dropped_once_and_the_rest_arrives() {
     for capacity in [2, 3] {
-        in_both_modes(10, move |builder| {
+        in_both_modes(94, move |builder| {
             let drops = Drops::new();
             let items = drops.clone();
             let (mut producer, mut consumer) = ends(builder, 0, capacity);
@@ -214,7 +216,7 @@ fn slots_that_a_chunk_gives_back_wake_a_producer_that_waits_for_drain() {
         (3, 2, Gives::Consumes(2)),
         (3, 1, Gives::Iterates(2)),
     ] {
-        in_all_modes(10, move |builder| {
+        in_all_modes(170, move |builder| {
             let (mut producer, mut consumer) = ends(builder, low, capacity);
             commit(&mut producer, 0..capacity);
             let monitor = producer.monitor();
@@ -239,7 +241,7 @@ fn slots_that_a_chunk_gives_back_wake_a_producer_that_waits_for_room_for_two() {
         (3, 1, 3, Gives::Consumes(2)),
         (3, 1, 3, Gives::Consumes(3)),
     ] {
-        in_all_modes(10, move |builder| {
+        in_all_modes(170, move |builder| {
             let (mut producer, mut consumer) = ends(builder, low, capacity);
             commit(&mut producer, 0..filled);
             let reader = thread::spawn(move || {
@@ -259,7 +261,7 @@ fn slots_that_a_chunk_gives_back_wake_a_producer_that_waits_for_room_for_two() {
 fn a_chunk_that_was_forgotten_half_read_doubles_nothing_and_its_slots_come_back_with_the_next_read()
 {
     for (capacity, low, full_fences) in [(2, 1, false), (2, 1, true), (3, 2, false)] {
-        model(100, move || {
+        model(6500, move || {
             let builder = builder().full_fences(full_fences);
             let (mut producer, mut consumer) = ends(builder, low, capacity);
             commit(&mut producer, 0..capacity);
@@ -278,7 +280,7 @@ fn a_chunk_that_was_forgotten_half_read_doubles_nothing_and_its_slots_come_back_
 
 #[test]
 fn a_chunk_that_was_forgotten_after_its_last_item_gives_the_slots_back_before_the_reader_sleeps() {
-    in_both_modes(10, |builder| {
+    in_both_modes(1000, |builder| {
         let (mut producer, mut consumer) = ends(builder, 0, 2);
         commit(&mut producer, 0..2);
         let reader = thread::spawn(move || {
@@ -293,7 +295,7 @@ fn a_chunk_that_was_forgotten_after_its_last_item_gives_the_slots_back_before_th
 
 #[test]
 fn a_chunk_that_was_forgotten_half_read_drops_each_item_once_when_the_consumer_goes() {
-    model(2, || {
+    model(1300, || {
         let drops = Drops::new();
         let (mut producer, mut consumer) = ends(builder(), 1, 2);
         for _ in 0..2 {
@@ -315,7 +317,7 @@ fn a_chunk_that_was_forgotten_half_read_drops_each_item_once_when_the_consumer_g
 fn a_batch_wakes_a_sleeping_consumer_once_when_it_is_flushed_or_dropped() {
     for flushes in [false, true] {
         for capacity in [2, 3] {
-            in_all_modes(10, move |builder| {
+            in_all_modes(94, move |builder| {
                 let (mut producer, mut consumer) = ends(builder, 0, capacity);
                 let monitor = producer.monitor();
                 let writer = thread::spawn(move || {
@@ -343,7 +345,7 @@ fn a_batch_wakes_a_sleeping_consumer_once_when_it_is_flushed_or_dropped() {
 #[test]
 fn weights_that_a_batch_adds_and_a_chunk_takes_wake_both_ends() {
     for capacity in [1, 2] {
-        model(100, move || {
+        model(20_000, move || {
             let (mut producer, mut consumer) = builder()
                 .weigh_by(|weight: &usize| *weight)
                 .high_water_mark(3)
@@ -371,7 +373,7 @@ fn weights_that_a_batch_adds_and_a_chunk_takes_wake_both_ends() {
 
 #[test]
 fn a_batch_that_has_to_wait_publishes_what_it_holds_before_it_sleeps() {
-    in_both_modes(50, |builder| {
+    in_both_modes(10_000, |builder| {
         let builder = builder.high_water_mark(1).low_water_mark(0).capacity(2);
         let (mut producer, mut consumer) = builder.build().unwrap();
         let writer = thread::spawn(move || {
@@ -437,16 +439,16 @@ fn a_batch_that_was_forgotten_comes_with_whatever_the_producer_does_next() {
             }
             drop(writer.join().unwrap());
         };
-        in_both_modes(100, body);
+        in_both_modes(400, body);
         if matches!(then, Then::Ends | Then::IsDropped) {
-            model(100, move || body(builder().refused_barrier()));
+            model(3100, move || body(builder().refused_barrier()));
         }
     }
 }
 
 #[test]
 fn a_batch_that_was_forgotten_as_the_consumer_goes_is_dropped_once() {
-    model(20, || {
+    model(120, || {
         let drops = Drops::new();
         let items = drops.clone();
         let (mut producer, consumer) = ends(builder(), 0, 2);
@@ -467,7 +469,7 @@ fn a_batch_that_was_forgotten_as_the_consumer_goes_is_dropped_once() {
 
 #[test]
 fn a_batch_that_was_forgotten_before_an_abort_is_dropped_once() {
-    model(10, || {
+    model(37, || {
         let drops = Drops::new();
         let items = drops.clone();
         let (mut producer, mut consumer) = ends(builder(), 0, 2);
@@ -491,7 +493,7 @@ fn a_batch_that_was_forgotten_before_an_abort_is_dropped_once() {
 fn a_write_chunk_open_as_the_consumer_goes_is_dropped_once_committed_or_not() {
     for commits in [0, 1, 2] {
         for reason in [None, Some("because")] {
-            model(10, move || {
+            model(11, move || {
                 let drops = Drops::new();
                 let items = drops.clone();
                 // Without a light barrier, whose fence in a model would hide what the sweepers lack.
@@ -518,7 +520,7 @@ fn a_write_chunk_open_as_the_consumer_goes_is_dropped_once_committed_or_not() {
 
 #[test]
 fn a_write_chunk_committed_as_both_ends_go_is_dropped_once() {
-    model(10, || {
+    model(1600, || {
         let drops = Drops::new();
         let items = drops.clone();
         let (mut producer, consumer) = ends(builder(), 0, 2);
@@ -568,7 +570,7 @@ fn a_read_chunk_open_as_the_producer_aborts_keeps_its_items_and_each_is_dropped_
 fn a_low_mark_that_sinks_below_what_a_sleeping_consumer_waits_for_ends_the_sleep() {
     for capacity in [2, 3] {
         for full_fences in [false, true] {
-            exhaustive_model(5, move || {
+            exhaustive_model(190, move || {
                 let builder = builder().full_fences(full_fences);
                 let (mut producer, mut consumer) = ends::<usize>(builder, 1, capacity);
                 let writer = thread::spawn(move || {
@@ -582,7 +584,7 @@ fn a_low_mark_that_sinks_below_what_a_sleeping_consumer_waits_for_ends_the_sleep
         }
     }
     // And one that moves along with the high mark, with an item there already.
-    in_all_modes(5, |builder| {
+    in_all_modes(72, |builder| {
         let (mut producer, mut consumer) = builder.high_water_mark(3).build::<usize>().unwrap();
         let _ = producer.try_write(0).unwrap();
         let writer = thread::spawn(move || {
@@ -601,7 +603,7 @@ fn two_ends_that_wait_for_as_much_as_they_may_do_not_wait_for_each_other() {
         // At the length where the producer has just enough room, and one above, where the consumer
         // has just enough items.
         for begin in [low, low + 1] {
-            in_both_modes(50, move |builder| {
+            in_both_modes(130, move |builder| {
                 let (mut producer, mut consumer) = ends(builder, low, capacity);
                 let (slots, items) = (producer.max_reserve(), consumer.max_chunk());
                 assert_eq!((slots, items), (capacity - low, low + 1));
@@ -626,7 +628,7 @@ fn two_ends_that_wait_for_as_much_as_they_may_do_not_wait_for_each_other() {
 
 #[test]
 fn two_ends_that_wait_for_each_other_by_turns_go_on() {
-    model(50, || {
+    model(9800, || {
         let (mut producer, mut consumer) = ends(builder(), 1, 3);
         let _ = producer.try_write(0).unwrap();
         let writer = thread::spawn(move || {
@@ -647,7 +649,7 @@ fn two_ends_that_wait_for_each_other_by_turns_go_on() {
 
 #[test]
 fn an_end_that_waits_for_as_much_as_it_may_wakes_one_that_was_refused() {
-    model(50, || {
+    model(21_000, || {
         let (mut producer, mut consumer) = ends(builder().refused_barrier(), 1, 3);
         commit(&mut producer, 0..2);
         let writer = thread::spawn(move || {

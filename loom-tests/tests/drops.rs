@@ -6,7 +6,7 @@ use loom_tests::{exhaustive_model, model, weighted_ends, Drops, Leaves};
 
 #[test]
 fn both_ends_dropped_at_once_drop_what_is_buffered_once() {
-    exhaustive_model(10, || {
+    exhaustive_model(56_000, || {
         let drops = Drops::new();
         let (mut producer, consumer) = highwater::channel(2);
         let _ = producer.try_write(drops.item()).unwrap();
@@ -19,7 +19,7 @@ fn both_ends_dropped_at_once_drop_what_is_buffered_once() {
 
 #[test]
 fn an_item_written_as_both_ends_go_is_dropped_once() {
-    model(10, || {
+    model(1600, || {
         let drops = Drops::new();
         let items = drops.clone();
         let (mut producer, consumer) = highwater::channel(1);
@@ -36,7 +36,7 @@ fn an_item_written_as_both_ends_go_is_dropped_once() {
 fn an_item_written_as_the_consumer_goes_is_dropped_in_the_producers_next_operation() {
     for capacity in [1, 2, 3] {
         for leaves in Leaves::FOR_GOOD {
-            exhaustive_model(150, move || {
+            exhaustive_model(140, move || {
                 let drops = Drops::new();
                 let items = drops.clone();
                 let (mut producer, consumer) = highwater::channel(capacity);
@@ -61,7 +61,7 @@ fn an_item_written_as_the_consumer_goes_is_dropped_in_the_producers_next_operati
 #[test]
 fn items_that_weigh_something_are_dropped_once_as_the_consumer_goes() {
     // The first is read, the second is there, the third is written meanwhile.
-    exhaustive_model(14000, || {
+    exhaustive_model(14_000, || {
         let drops = Drops::new();
         let items = drops.clone();
         let (mut producer, mut consumer) = weighted_ends(Builder::new(), |_| 2, (0, 6), 3);
@@ -85,7 +85,7 @@ fn items_that_weigh_something_are_dropped_once_as_the_consumer_goes() {
 fn an_item_written_as_the_consumer_goes_is_dropped_by_one_sweeper_or_the_other() {
     // The producer's second operation may come while the consumer still sweeps, which must then see
     // the item: nobody comes back for it.
-    exhaustive_model(300, || {
+    exhaustive_model(320, || {
         let drops = Drops::new();
         let items = drops.clone();
         // Without a light barrier, whose fence in a model would hide what the sweepers lack.
@@ -110,7 +110,7 @@ fn an_item_written_as_the_consumer_goes_is_dropped_by_one_sweeper_or_the_other()
 #[test]
 fn a_consumer_that_has_gone_leaves_none_of_the_items_that_were_there_behind() {
     // Also if the producer has noticed, and would sweep as well.
-    exhaustive_model(10, || {
+    exhaustive_model(14, || {
         let drops = Drops::new();
         let (mut producer, consumer) = highwater::channel(2);
         let _ = producer.try_write(drops.item()).unwrap();
@@ -126,7 +126,7 @@ fn a_consumer_that_has_gone_leaves_none_of_the_items_that_were_there_behind() {
 
 #[test]
 fn an_aborted_consumer_drops_what_is_buffered_in_its_next_operation() {
-    exhaustive_model(2, || {
+    exhaustive_model(57, || {
         let drops = Drops::new();
         let items = drops.clone();
         let (mut producer, mut consumer) = highwater::channel(2);
@@ -149,7 +149,7 @@ fn what_nobody_read_is_dropped_with_the_channel() {
 }
 
 fn what_nobody_read_is_dropped(capacity: usize) {
-    model(4000, move || {
+    model(3900, move || {
         let drops = Drops::new();
         let items = drops.clone();
         let (mut producer, mut consumer) = highwater::channel(capacity);

@@ -7,7 +7,7 @@ use loom_tests::{exhaustive_model, model, poll, weighted_ends, Goes, Leaves, AS_
 #[test]
 fn a_producer_that_goes_wakes_a_parked_consumer() {
     for goes in Goes::ALL {
-        exhaustive_model(5, move || {
+        exhaustive_model(280, move || {
             let (producer, mut consumer) = highwater::channel::<u8>(1);
             let writer = thread::spawn(move || goes.apply(producer));
             goes.check(&consumer.read().unwrap_err());
@@ -19,7 +19,7 @@ fn a_producer_that_goes_wakes_a_parked_consumer() {
 #[test]
 fn the_last_item_before_an_end_is_never_missed_by_a_reader_that_looks_in_between() {
     for goes in [Goes::Ends, Goes::IsDropped, Goes::Panics] {
-        exhaustive_model(60, move || {
+        exhaustive_model(59, move || {
             let (mut producer, mut consumer) = highwater::channel(2);
             let writer = thread::spawn(move || {
                 let _ = producer.try_write(Box::new(7)).unwrap();
@@ -70,7 +70,7 @@ fn the_last_item_before_an_end_is_never_missed_by_a_reader_that_sleeps() {
 
 #[test]
 fn an_abort_is_seen_whether_items_are_buffered_or_not() {
-    model(10, || {
+    model(7200, || {
         let (mut producer, mut consumer) = highwater::channel(2);
         let writer = thread::spawn(move || {
             let _ = producer.try_write(1).unwrap();
@@ -92,7 +92,7 @@ fn an_abort_is_seen_whether_items_are_buffered_or_not() {
 fn a_consumer_that_goes_wakes_a_parked_producer() {
     for leaves in Leaves::FOR_GOOD {
         for capacity in [1, 2, 3] {
-            exhaustive_model(800, move || {
+            exhaustive_model(760, move || {
                 let (mut producer, consumer) = highwater::channel(capacity);
                 for i in 0..capacity {
                     let _ = producer.try_write(i).unwrap();
@@ -110,7 +110,7 @@ fn a_consumer_that_goes_wakes_a_parked_producer() {
 fn a_consumer_that_goes_gives_a_blocked_write_its_item_back() {
     for leaves in Leaves::FOR_GOOD {
         for capacity in [1, 2, 3] {
-            exhaustive_model(500, move || {
+            exhaustive_model(510, move || {
                 let (mut producer, consumer) = highwater::channel(capacity);
                 for i in 0..capacity {
                     let _ = producer.try_write(Box::new(i)).unwrap();
@@ -140,7 +140,7 @@ fn a_consumer_that_goes_or_closes_gives_a_write_that_waits_for_weight_its_item_b
 
 #[test]
 fn closing_wakes_a_parked_producer_and_then_a_parked_consumer() {
-    model(20, || {
+    model(3000, || {
         let (mut producer, mut consumer) = highwater::channel(1);
         let _ = producer.try_write(1).unwrap();
         let reader = thread::spawn(move || {
@@ -160,7 +160,7 @@ fn closing_wakes_a_parked_producer_and_then_a_parked_consumer() {
 
 #[test]
 fn closing_alone_wakes_a_parked_producer() {
-    exhaustive_model(5, || {
+    exhaustive_model(190, || {
         let (mut producer, mut consumer) = highwater::channel(1);
         let _ = producer.try_write(1).unwrap();
         let reader = thread::spawn(move || {
@@ -174,7 +174,7 @@ fn closing_alone_wakes_a_parked_producer() {
 
 #[test]
 fn a_write_under_way_at_a_close_is_either_refused_or_read() {
-    exhaustive_model(150, || {
+    exhaustive_model(140, || {
         let (mut producer, mut consumer) = highwater::channel(2);
         let writer = thread::spawn(move || {
             let accepted = producer.try_write(1).is_ok();
@@ -214,7 +214,7 @@ impl ReadAll for highwater::Consumer<i32> {
 
 #[test]
 fn a_closed_stream_ends_only_after_the_write_under_way_at_the_close() {
-    model(20, || {
+    model(5300, || {
         let (mut producer, mut consumer) = highwater::channel(2);
         let writer = thread::spawn(move || {
             let accepted = producer.try_write(1).is_ok();
@@ -266,7 +266,7 @@ fn finish_comes_when_everything_was_consumed_and_not_before() {
 
 #[test]
 fn a_cancel_before_the_last_item_is_no_finish() {
-    model(5, || {
+    model(810, || {
         let (mut producer, consumer) = highwater::channel(2);
         let _ = producer.try_write(1).unwrap();
         let reader = thread::spawn(move || consumer.cancel("because"));
@@ -278,7 +278,7 @@ fn a_cancel_before_the_last_item_is_no_finish() {
 
 #[test]
 fn a_consumer_that_reads_to_the_end_has_finished_whenever_it_goes() {
-    model(5, || {
+    model(5700, || {
         let (mut producer, mut consumer) = highwater::channel(2);
         let _ = producer.try_write(1).unwrap();
         let reader = thread::spawn(move || {
@@ -295,7 +295,7 @@ fn a_consumer_that_reads_to_the_end_has_finished_whenever_it_goes() {
 
 #[test]
 fn a_consumer_that_goes_after_the_last_item_has_finished_only_if_the_end_came_before() {
-    model(5, || {
+    model(2300, || {
         let (mut producer, mut consumer) = highwater::channel(2);
         let _ = producer.try_write(1).unwrap();
         let reader = thread::spawn(move || {
@@ -317,7 +317,7 @@ fn a_consumer_that_goes_after_the_last_item_has_finished_only_if_the_end_came_be
 #[test]
 fn a_stream_that_is_over_stays_so_for_an_observer() {
     // The producer may be in the midst of a write as the consumer closes the channel, and goes.
-    model(50, || {
+    model(88_000, || {
         let (mut producer, mut consumer) = highwater::channel(2);
         let monitor = producer.monitor();
         let writer = thread::spawn(move || {

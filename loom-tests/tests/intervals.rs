@@ -74,7 +74,7 @@ fn in_a_thread(mut producer: Producer<usize>) {
 #[test]
 fn a_producer_with_a_fence_on_its_way_is_woken_by_the_publication_behind_it() {
     // The first publication has no fence, the second one has, the third one wakes.
-    model(10000, || {
+    model(12_000, || {
         drains(full(3, 2, 0), in_a_thread, THREE);
     });
 }
@@ -82,14 +82,14 @@ fn a_producer_with_a_fence_on_its_way_is_woken_by_the_publication_behind_it() {
 #[test]
 fn a_producer_with_a_fence_on_its_way_is_woken_by_the_fenced_publication_itself() {
     // The first and the third have one.
-    model(8000, || {
+    model(9700, || {
         drains(full(3, 2, 1), in_a_thread, THREE);
     });
 }
 
 #[test]
 fn a_producer_with_nothing_but_a_fenced_publication_to_go_is_woken_by_that() {
-    model(3000, || {
+    model(3800, || {
         drains(full(2, 2, 0), in_a_thread, &[(one_by_one, 2)]);
     });
 }
@@ -108,7 +108,7 @@ fn several_items_that_go_at_once_pass_a_fence_too() {
         &[(from_a_chunk, 2), (one_by_one, 1)],
     ];
     for reads in WAYS {
-        model(300, move || drains(full(3, 2, 0), in_a_thread, reads));
+        model(380, move || drains(full(3, 2, 0), in_a_thread, reads));
     }
 }
 
@@ -135,7 +135,7 @@ fn in_a_task<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
 
 #[test]
 fn a_task_with_a_fence_on_its_way_is_woken() {
-    model(20000, || {
+    model(31_000, || {
         drains(
             full(3, 2, 0),
             |mut producer| {
@@ -185,7 +185,7 @@ fn a_mark_that_moves_while_a_task_relies_on_a_fence_misses_no_drain() {
 
 #[test]
 fn a_mark_that_moves_while_a_descriptor_relies_on_a_fence_misses_no_drain() {
-    model(18000, || {
+    model(18_000, || {
         drains_at_another_mark((3, 0, 2), |mut producer| {
             let drained = producer.drain_fd().unwrap();
             producer.set_low_water_mark(2).unwrap();
@@ -266,7 +266,7 @@ fn a_consumer_that_goes_wakes_a_finish_that_relies_on_a_fence() {
 
 #[test]
 fn who_waits_for_the_last_item_to_be_read_is_woken_behind_a_fence() {
-    model(1000, || {
+    model(1400, || {
         drains(
             full(3, 2, 0),
             |producer| producer.end().wait().unwrap(),
@@ -277,7 +277,7 @@ fn who_waits_for_the_last_item_to_be_read_is_woken_behind_a_fence() {
 
 #[test]
 fn a_descriptor_becomes_readable_behind_a_fence() {
-    exhaustive_model(68000, || {
+    exhaustive_model(69_000, || {
         let (mut producer, consumer) = full(3, 2, 0);
         let drained = producer.drain_fd().unwrap();
         let in_a_loop = |producer: Producer<usize>| {

@@ -48,7 +48,7 @@ fn write_in_loop(producer: &mut Producer<usize>, fd: &EventFd, item: usize) {
 
 #[test]
 fn data_makes_a_descriptor_readable_that_is_armed_at_that_moment() {
-    in_both_modes(50, |builder| {
+    in_both_modes(980, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let writer = thread::spawn(move || {
             let _ = producer.try_write(1).unwrap();
@@ -79,7 +79,7 @@ fn drain_makes_a_descriptor_readable_that_is_armed_at_that_moment() {
 
 #[test]
 fn two_event_loops_wait_for_each_other_by_turns() {
-    model(100, || {
+    model(24_000, || {
         let (mut producer, mut consumer) = ends(Builder::new(), 1);
         let writer = thread::spawn(move || {
             let fd = producer.drain_fd().unwrap();
@@ -99,7 +99,7 @@ fn two_event_loops_wait_for_each_other_by_turns() {
 #[test]
 fn a_producer_that_goes_makes_the_descriptor_readable_and_it_stays_so() {
     for goes in Goes::ALL {
-        exhaustive_model(8, move || {
+        exhaustive_model(7, move || {
             let (producer, mut consumer) = highwater::channel(1);
             let fd = consumer.ready_fd().unwrap();
             let writer = thread::spawn(move || goes.apply(producer));
@@ -132,7 +132,7 @@ fn a_consumer_that_goes_or_closes_makes_the_producers_descriptor_readable() {
 #[test]
 fn a_callback_hears_of_either_end_that_goes_if_it_was_told_to_wait() {
     for goes in Goes::ALL {
-        exhaustive_model(16, move || {
+        exhaustive_model(14, move || {
             let (producer, mut consumer) = ends::<usize>(Builder::new(), 1);
             let (calls, call) = counted();
             consumer.on_ready(call);
@@ -143,7 +143,7 @@ fn a_callback_hears_of_either_end_that_goes_if_it_was_told_to_wait() {
         });
     }
     for leaves in Leaves::ALL {
-        exhaustive_model(100, move || {
+        exhaustive_model(92, move || {
             let (mut producer, consumer) = ends(Builder::new(), 1);
             let (calls, call) = counted();
             producer.on_drain(call);
@@ -158,7 +158,7 @@ fn a_callback_hears_of_either_end_that_goes_if_it_was_told_to_wait() {
 
 #[test]
 fn a_wait_in_a_thread_between_two_in_a_loop_misses_nothing() {
-    in_both_modes(100, |builder| {
+    in_both_modes(3800, |builder| {
         let (mut producer, mut consumer) = ends(builder, 3);
         let writer = thread::spawn(move || {
             for i in 0..3 {
@@ -218,7 +218,7 @@ fn a_callback_is_called_if_the_wait_that_took_its_place_gives_up() {
 
 #[test]
 fn an_end_that_comes_as_the_loop_finds_nothing_is_not_missed() {
-    in_both_modes(20, |builder| {
+    in_both_modes(780, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let writer = thread::spawn(move || {
             let _ = producer.try_write(1).unwrap();
@@ -233,7 +233,7 @@ fn an_end_that_comes_as_the_loop_finds_nothing_is_not_missed() {
 
 #[test]
 fn a_chunk_of_two_makes_a_descriptor_readable_that_is_armed_between_them() {
-    in_both_modes(20, |builder| {
+    in_both_modes(880, |builder| {
         let (mut producer, mut consumer) = ends(builder, 3);
         let writer = thread::spawn(move || {
             let _ = producer.try_write(1).unwrap();
@@ -276,8 +276,8 @@ fn finish_in_loop(builder: Builder, reads: usize) -> bool {
 
 #[test]
 fn a_finish_in_a_loop_hears_of_the_last_item_and_of_a_consumer_that_goes() {
-    in_both_modes(10, |builder| assert!(finish_in_loop(builder, 2)));
-    in_both_modes(10, |builder| assert!(!finish_in_loop(builder, 0)));
+    in_both_modes(1100, |builder| assert!(finish_in_loop(builder, 2)));
+    in_both_modes(120, |builder| assert!(!finish_in_loop(builder, 0)));
 }
 
 /// Does nothing.
@@ -307,7 +307,7 @@ fn a_poll_that_is_given_up_before_a_loop_misses_nothing() {
 
 #[test]
 fn a_poll_that_is_forgotten_before_a_loop_misses_nothing() {
-    exhaustive_model_in_both_modes(8, |builder| {
+    exhaustive_model_in_both_modes(7, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let fd = consumer.ready_fd().unwrap();
         let waker = Waker::from(Arc::new(Deaf));
@@ -330,7 +330,7 @@ fn a_poll_that_is_forgotten_before_a_loop_misses_nothing() {
 
 #[test]
 fn a_task_that_waited_for_drain_leaves_a_loop_nothing_to_miss() {
-    in_both_modes(10, |builder| {
+    in_both_modes(1800, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
@@ -353,7 +353,7 @@ fn a_task_that_waited_for_drain_leaves_a_loop_nothing_to_miss() {
 
 #[test]
 fn a_read_that_is_polled_again_as_two_items_come_leaves_a_loop_nothing_to_miss() {
-    in_both_modes(10, |builder| {
+    in_both_modes(400, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let fd = consumer.ready_fd().unwrap();
         let waker = Waker::from(Arc::new(Deaf));
@@ -414,7 +414,7 @@ fn a_callback_hears_of_an_item_that_comes_as_the_consumer_finds_none() {
 
 #[test]
 fn a_callback_hears_of_the_second_item_too() {
-    in_both_modes(20, |builder| {
+    in_both_modes(600, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let (calls, call) = counted();
         consumer.on_ready(call);
@@ -454,7 +454,7 @@ fn a_callback_hears_of_an_item_that_comes_as_a_descriptor_joins_it() {
 #[test]
 fn a_callback_that_waits_for_several_items_hears_of_them_though_a_descriptor_joins_it_between_them()
 {
-    in_both_modes(10, |builder| {
+    in_both_modes(210, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let (calls, call) = counted();
         consumer.on_ready(call);
@@ -499,7 +499,7 @@ fn a_callback_hears_of_a_drain_though_a_task_waits_for_the_close() {
 
 #[test]
 fn marks_that_change_while_the_descriptor_is_armed_miss_no_drain() {
-    in_both_modes(10, |builder| {
+    in_both_modes(740, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
@@ -554,7 +554,7 @@ fn a_callback_hears_of_a_drain_that_the_producer_finds_itself() {
 
 #[test]
 fn a_refused_item_that_was_given_up_does_not_hold_back_the_drain() {
-    in_both_modes(10, |builder| {
+    in_both_modes(4000, |builder| {
         let (mut producer, mut consumer) = builder
             .weigh_by(|item: &usize| *item)
             .high_water_mark(2)
@@ -581,7 +581,7 @@ fn a_refused_item_that_was_given_up_does_not_hold_back_the_drain() {
 
 #[test]
 fn a_loop_looks_again_by_itself_until_the_other_side_uses_fences() {
-    model(20, || {
+    model(2000, || {
         let (mut producer, mut consumer) = ends(Builder::new().refused_barrier(), 2);
         let writer = thread::spawn(move || {
             let _ = producer.try_write(1).unwrap();
@@ -600,7 +600,7 @@ fn a_loop_looks_again_by_itself_until_the_other_side_uses_fences() {
 
 #[test]
 fn a_loop_that_writes_looks_again_by_itself_until_the_other_side_uses_fences() {
-    model(10, || {
+    model(1100, || {
         let (mut producer, mut consumer) = ends(Builder::new().refused_barrier(), 1);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
@@ -618,7 +618,7 @@ fn a_loop_that_writes_looks_again_by_itself_until_the_other_side_uses_fences() {
 
 #[test]
 fn a_descriptor_that_nobody_waits_for_changes_nothing_for_a_thread() {
-    model(20, || {
+    model(3000, || {
         let (mut producer, mut consumer) = ends(Builder::new(), 1);
         let _fd = consumer.ready_fd().unwrap();
         let writer = thread::spawn(move || producer.write(1).map(|()| producer.end()));
@@ -630,7 +630,7 @@ fn a_descriptor_that_nobody_waits_for_changes_nothing_for_a_thread() {
 
 #[test]
 fn a_batch_up_to_the_mark_arms_the_descriptor_as_it_is_published() {
-    exhaustive_model_in_both_modes(2800, |builder| {
+    exhaustive_model_in_both_modes(2900, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let fd = producer.drain_fd().unwrap();
         let reader = thread::spawn(move || {
@@ -648,7 +648,7 @@ fn a_batch_up_to_the_mark_arms_the_descriptor_as_it_is_published() {
 
 #[test]
 fn a_chunk_that_is_too_large_yet_is_there_when_the_descriptor_says_so() {
-    in_both_modes(10, |builder| {
+    in_both_modes(430, |builder| {
         let (mut producer, mut consumer) = ends(builder, 3);
         let writer = thread::spawn(move || {
             let _ = producer.try_write(1).unwrap();
@@ -689,37 +689,50 @@ fn a_commit_up_to_the_mark_arms_the_descriptor() {
 }
 
 #[test]
-fn a_question_after_a_wait_that_gave_up_arms_the_descriptor() {
-    in_both_modes(1, |builder| {
+fn a_callback_that_joins_a_descriptor_as_the_drain_comes_hears_of_it_and_so_does_the_descriptor() {
+    exhaustive_model_in_both_modes(2800, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let _ = producer.try_write(1).unwrap();
         let fd = producer.drain_fd().unwrap();
         assert!(!fd.is_readable());
-        let calls = Arc::<AtomicUsize>::default();
-        let c = calls.clone();
-        producer.on_drain(move || {
-            c.fetch_add(1, Ordering::Relaxed);
-        });
         let reader = thread::spawn(move || {
             assert_eq!(consumer.try_read(), Ok(1));
             consumer
         });
-        let _c = reader.join().unwrap();
+        let calls = Arc::<AtomicUsize>::default();
+        producer.on_drain({
+            let calls = calls.clone();
+            move || {
+                calls.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let _consumer = reader.join().unwrap();
         assert!(fd.is_readable());
-        assert_eq!(calls.load(Ordering::Relaxed), 1);
+        // It may come once too often.
+        assert!((1..=2).contains(&calls.load(Ordering::Relaxed)));
     });
-    in_both_modes(1, |builder| {
-        let (mut producer, consumer) = ends(builder, 1);
+}
+
+#[test]
+fn a_question_after_a_wait_that_gave_up_arms_the_descriptor() {
+    in_both_modes(1100, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 1);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
+        let reader = thread::spawn(move || {
+            assert_eq!(consumer.try_read(), Ok(1));
+            consumer
+        });
         let deadline = loom_tests::Instant::new();
         deadline.pass();
         if producer.wait_drain_deadline(deadline).is_err() {
             assert!(fd.is_readable());
-            assert!(producer.need_drain());
-            assert!(!fd.is_readable());
+            if producer.need_drain() {
+                fd.wait_readable();
+            }
         }
-        drop(consumer);
+        let _consumer = reader.join().unwrap();
+        assert!(!producer.need_drain());
     });
 }
 
@@ -746,7 +759,7 @@ fn a_ready_that_is_polled_again_as_the_drain_comes_leaves_the_descriptor_readabl
 
 #[test]
 fn who_was_told_that_nothing_is_there_hears_of_the_next_item_once() {
-    exhaustive_model_in_both_modes(680, |builder| {
+    exhaustive_model_in_both_modes(690, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let calls = Arc::<AtomicUsize>::default();
         let c = calls.clone();
@@ -795,7 +808,7 @@ fn a_callback_hears_of_a_drain_though_the_mark_moves_as_it_waits() {
 fn a_callback_and_a_descriptor_hear_of_items_that_come_at_once() {
     for (number, write) in at_once::WRITES.into_iter().enumerate() {
         let count = 1 + number % 3;
-        exhaustive_model_in_both_modes(130, move |builder| {
+        exhaustive_model_in_both_modes(120, move |builder| {
             let (mut producer, mut consumer) = ends(builder, count);
             let (calls, call) = counted();
             consumer.on_ready(call);

@@ -20,7 +20,7 @@ fn deed() -> (Arc<AtomicBool>, Arc<AtomicBool>) {
 #[test]
 fn who_reads_an_end_sees_what_the_producer_did_before_it() {
     for way in 0..3 {
-        exhaustive_model(3, move || {
+        exhaustive_model(5, move || {
             let (producer, mut consumer) = highwater::channel::<u8>(1);
             let (deed, seen) = deed();
             let writer = thread::spawn(move || {
@@ -42,7 +42,7 @@ fn who_reads_an_end_sees_what_the_producer_did_before_it() {
 #[test]
 fn who_is_told_of_a_close_or_a_cancel_sees_what_the_consumer_did_before_it() {
     for cancels in [false, true] {
-        exhaustive_model(3, move || {
+        exhaustive_model(5, move || {
             let (producer, mut consumer) = highwater::channel::<u8>(1);
             let (deed, seen) = deed();
             let reader = thread::spawn(move || {
@@ -66,7 +66,7 @@ fn who_is_told_of_a_close_or_a_cancel_sees_what_the_consumer_did_before_it() {
 #[test]
 fn a_producer_that_sees_the_length_fall_sees_what_the_consumer_did_before() {
     for weighted in [false, true] {
-        exhaustive_model(3, move || {
+        exhaustive_model(5, move || {
             let weigh = move |weight: &usize| if weighted { *weight } else { 1 };
             let (mut producer, mut consumer) = Builder::new()
                 .weigh_by(weigh)
@@ -92,7 +92,7 @@ fn a_producer_that_sees_the_length_fall_sees_what_the_consumer_did_before() {
 /// A third thread looks at the counters while an item is written, and read.
 fn observe(counts: fn(&Stats) -> (usize, usize)) {
     for weighted in [false, true] {
-        model(20, move || {
+        model(11_000, move || {
             let weigh = move |weight: &usize| if weighted { *weight } else { 1 };
             let (mut producer, mut consumer) = Builder::new()
                 .weigh_by(weigh)
@@ -160,11 +160,11 @@ fn watch_one_slot<W: Weigh<u8> + Send + 'static>(
 
 #[test]
 fn a_length_is_never_more_than_fits_and_never_less_than_nothing() {
-    model(100, || {
+    model(550, || {
         let (producer, consumer) = highwater::channel(1);
         watch_one_slot(producer, consumer);
     });
-    model(100, || {
+    model(1200, || {
         let (producer, consumer) = Builder::new()
             .weigh_by(|_: &u8| 1)
             .high_water_mark(1)
@@ -181,7 +181,7 @@ fn a_length_is_never_more_than_fits_and_never_less_than_nothing() {
 fn of_two_counters_of_one_writer_the_second_is_seen_no_older_than_the_first() {
     let add: [fn(&Counter, usize); 2] = [Counter::set, |counter, _| counter.bump_shared()];
     for add in add {
-        exhaustive_model(20, move || {
+        exhaustive_model(53, move || {
             let counters = Arc::new((Counter::default(), Counter::default()));
             let writer = thread::spawn({
                 let counters = counters.clone();

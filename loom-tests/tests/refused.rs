@@ -20,7 +20,7 @@ fn ends(high: usize) -> (Producer<usize>, Consumer<usize>) {
 
 #[test]
 fn data_wakes_a_consumer_that_was_refused() {
-    model(100, || {
+    model(14_000, || {
         let (mut producer, mut consumer) = ends(4);
         let writer = thread::spawn(move || {
             for i in 0..2 {
@@ -37,7 +37,7 @@ fn data_wakes_a_consumer_that_was_refused() {
 
 #[test]
 fn drain_wakes_a_producer_that_was_refused() {
-    model(100, || {
+    model(6400, || {
         let (mut producer, mut consumer) = ends(1);
         let reader = thread::spawn(move || {
             let mut read = 0;
@@ -101,7 +101,7 @@ fn confirm_fences<W: Weigh<usize>>(
 fn a_consumer_that_goes_or_closes_wakes_a_producer_that_was_refused() {
     for leaves in Leaves::ALL {
         for is_confirmed in [false, true] {
-            exhaustive_model(20, move || {
+            exhaustive_model(19, move || {
                 let (mut producer, mut consumer) = ends(1);
                 if is_confirmed {
                     confirm_fences((&mut producer, &mut consumer), 0);
@@ -119,7 +119,7 @@ fn a_consumer_that_goes_or_closes_wakes_a_producer_that_was_refused() {
 #[test]
 fn an_item_that_makes_room_wakes_a_producer_that_waits_for_weight_and_was_refused() {
     for is_confirmed in [false, true] {
-        exhaustive_model(3200, move || {
+        exhaustive_model(3100, move || {
             let builder = Builder::new().refused_barrier();
             let (mut producer, mut consumer) = weighted_ends(builder, AS_IT_SAYS, (2, 4), 2);
             if is_confirmed {
@@ -141,7 +141,7 @@ fn an_item_that_makes_room_wakes_a_producer_that_waits_for_weight_and_was_refuse
 /// The consumer's second sleep relies on fences, as the first item has confirmed them, or may have: the second
 /// item comes another way.
 fn data_that_comes_another_way_wakes_a_consumer_that_was_refused(high: usize, write: Write) {
-    model(100, move || {
+    model(19_000, move || {
         let (mut producer, mut consumer) = ends(high);
         let writer = thread::spawn(move || {
             let _ = producer.try_write(0).unwrap();
@@ -187,7 +187,7 @@ fn a_batch_wakes_a_consumer_that_was_refused() {
 
 /// As above: the producer's second sleep relies on fences, which the first drain has confirmed, or may have.
 fn drain_that_comes_another_way_wakes_a_producer_that_was_refused(read: Read) {
-    model(100, move || {
+    model(63_000, move || {
         let (mut producer, mut consumer) = ends(1);
         let reader = thread::spawn(move || {
             let mut next = |read: Read| loop {

@@ -4,6 +4,7 @@ use highwater::{Builder, TryReadError, TryWriteError};
 use loom::thread;
 use loom_tests::{exhaustive_model, model, poll};
 
+#[track_caller]
 fn polling_ends_pass_items_in_order(capacity: usize, items: usize, at_least: usize) {
     model(at_least, move || {
         let (mut producer, mut consumer) = highwater::channel(capacity);
@@ -31,17 +32,17 @@ fn polling_ends_pass_items_in_order(capacity: usize, items: usize, at_least: usi
 
 #[test]
 fn polling_ends_pass_items_in_order_through_one_slot() {
-    polling_ends_pass_items_in_order(1, 2, 20);
+    polling_ends_pass_items_in_order(1, 2, 600);
 }
 
 #[test]
 fn polling_ends_pass_items_in_order_round_two_slots() {
-    polling_ends_pass_items_in_order(2, 3, 20);
+    polling_ends_pass_items_in_order(2, 3, 3400);
 }
 
 #[test]
 fn blocking_ends_pass_items_in_order_through_one_slot() {
-    model(100, || {
+    model(65_000, || {
         let (mut producer, mut consumer) = highwater::channel(1);
         let writer = thread::spawn(move || {
             for i in 0..2 {
@@ -59,7 +60,7 @@ fn blocking_ends_pass_items_in_order_through_one_slot() {
 
 #[test]
 fn blocking_ends_pass_items_in_order_round_two_slots() {
-    model(100, || {
+    model(120_000, || {
         let (mut producer, mut consumer) = highwater::channel(2);
         let writer = thread::spawn(move || {
             for i in 0..3 {
@@ -78,7 +79,7 @@ fn blocking_ends_pass_items_in_order_round_two_slots() {
 /// Its lines are written to before the items are ([`Place::claim`] in `src/ring/slots.rs`; a model has an item to a line).
 #[test]
 fn what_the_producer_claims_nobody_reads() {
-    exhaustive_model(6, || {
+    exhaustive_model(5, || {
         let (mut producer, mut consumer) = highwater::channel(4);
         for i in 0..2 {
             let _ = producer.try_write(Box::new(i)).unwrap();
@@ -97,12 +98,12 @@ fn what_the_producer_claims_nobody_reads() {
 #[test]
 fn polling_ends_pass_items_in_order_round_three_slots() {
     // One more than there are, in memory for four.
-    polling_ends_pass_items_in_order(3, 4, 20);
+    polling_ends_pass_items_in_order(3, 4, 8700);
 }
 
 #[test]
 fn blocking_ends_pass_items_in_order_round_three_slots() {
-    model(100, || {
+    model(20_000, || {
         let (mut producer, mut consumer) = highwater::channel(3);
         for i in 0..2 {
             let _ = producer.try_write(Box::new(i)).unwrap();
@@ -124,7 +125,7 @@ fn blocking_ends_pass_items_in_order_round_three_slots() {
 fn blocking_ends_pass_items_in_order_whatever_they_weigh() {
     // The second item finds no slot, or waits for drain, or reaches the mark.
     for (capacity, high) in [(1, 4), (2, 1), (3, 3)] {
-        model(100, move || {
+        model(26_000, move || {
             let (mut producer, mut consumer) = Builder::new()
                 .weigh_by(|item: &usize| *item)
                 .high_water_mark(high)
@@ -149,7 +150,7 @@ fn blocking_ends_pass_items_in_order_whatever_they_weigh() {
 
 #[test]
 fn indices_may_wrap_on_the_way() {
-    model(100, || {
+    model(16_000, || {
         let (mut producer, mut consumer) = Builder::new()
             .high_water_mark(1)
             .first_index(usize::MAX)
@@ -168,7 +169,7 @@ fn indices_may_wrap_on_the_way() {
 
 #[test]
 fn an_item_is_whole_when_it_is_seen() {
-    exhaustive_model(2, || {
+    exhaustive_model(5, || {
         let (mut producer, mut consumer) = highwater::channel(2);
         let writer = thread::spawn(move || {
             let _ = producer.try_write(Box::new(7)).unwrap();
@@ -183,7 +184,7 @@ fn an_item_is_whole_when_it_is_seen() {
 
 #[test]
 fn a_slot_of_several_that_were_seen_at_once_is_free_when_it_is_written_again() {
-    model(100, || {
+    model(1700, || {
         let (mut producer, mut consumer) = highwater::channel(2);
         for i in 0..2 {
             let _ = producer.try_write(Box::new(i)).unwrap();

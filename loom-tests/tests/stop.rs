@@ -6,7 +6,7 @@ use loom_tests::{exhaustive_model, model, weighted_ends, Drops, AS_IT_SAYS};
 
 #[test]
 fn a_stop_wakes_a_parked_consumer() {
-    exhaustive_model(5, || {
+    exhaustive_model(280, || {
         let (producer, mut consumer) = highwater::channel::<u8>(1);
         let monitor = producer.monitor();
         let stopper = thread::spawn(move || monitor.stop());
@@ -19,7 +19,7 @@ fn a_stop_wakes_a_parked_consumer() {
 #[test]
 fn a_stop_wakes_a_parked_producer() {
     for capacity in [1, 2, 3] {
-        exhaustive_model(350, move || {
+        exhaustive_model(360, move || {
             let (mut producer, mut consumer) = highwater::channel(capacity);
             for i in 0..capacity {
                 producer.write(i).unwrap();
@@ -50,7 +50,7 @@ fn a_stop_wakes_a_producer_that_waits_for_weight() {
 
 #[test]
 fn a_stop_wakes_a_finish() {
-    exhaustive_model(5, || {
+    exhaustive_model(15_000, || {
         let (mut producer, consumer) = highwater::channel(1);
         producer.write(1).unwrap();
         let monitor = producer.monitor();
@@ -64,7 +64,7 @@ fn a_stop_wakes_a_finish() {
 #[test]
 fn a_stop_among_writes_drops_every_item_once() {
     for capacity in [1, 3] {
-        exhaustive_model(500, move || {
+        exhaustive_model(530, move || {
             let drops = Drops::new();
             let items = drops.clone();
             let (mut producer, mut consumer) = highwater::channel(capacity);
@@ -88,7 +88,7 @@ fn a_stop_among_writes_drops_every_item_once() {
 
 #[test]
 fn a_stop_is_never_a_clean_end_though_the_producer_heard_of_it_first() {
-    model(50, || {
+    model(7100, || {
         let (producer, mut consumer) = highwater::channel::<u8>(1);
         let monitor = producer.monitor();
         let stopper = thread::spawn(move || monitor.stop());

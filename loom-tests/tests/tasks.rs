@@ -31,7 +31,7 @@ fn full(builder: Builder, capacity: usize) -> (Producer<usize>, Consumer<usize>)
 
 #[test]
 fn data_wakes_a_task_that_registers_at_that_moment() {
-    in_both_modes(20, |builder| {
+    in_both_modes(3800, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let writer = thread::spawn(move || {
             let _ = producer.try_write(1).unwrap();
@@ -113,7 +113,7 @@ fn an_item_that_weighs_nothing_wakes_a_task() {
 fn items_that_come_at_once_wake_a_task() {
     for (number, write) in at_once::WRITES.into_iter().enumerate() {
         let count = 1 + number % 3;
-        exhaustive_model_in_both_modes(450, move |builder| {
+        exhaustive_model_in_both_modes(440, move |builder| {
             let (mut producer, mut consumer) = ends(builder, count);
             let monitor = producer.monitor();
             let writer = thread::spawn(move || {
@@ -186,7 +186,7 @@ async fn next(stream: &mut Consumer<usize>) -> Option<Result<usize, ReadError>> 
 #[test]
 fn a_stream_is_woken_by_an_item_and_by_the_end_behind_it() {
     for goes in [Goes::Ends, Goes::IsDropped, Goes::Panics] {
-        model(3200, move || {
+        model(3300, move || {
             let (mut producer, mut consumer) = ends(Builder::new(), 1);
             let writer = thread::spawn(move || {
                 let _ = producer.try_write(7).unwrap();
@@ -234,7 +234,7 @@ fn a_task_hears_of_a_drain_though_the_mark_moves_as_it_waits() {
 
 #[test]
 fn two_tasks_wait_for_each_other_by_turns() {
-    model(100, || {
+    model(150_000, || {
         let (mut producer, mut consumer) = ends(Builder::new(), 1);
         let writer = thread::spawn(move || {
             block_on(async move {
@@ -255,7 +255,7 @@ fn two_tasks_wait_for_each_other_by_turns() {
 /// A model's byte ends ask at their first wait, real ones after a few.
 #[test]
 fn a_byte_end_that_asks_for_fences_as_it_waits_is_woken() {
-    in_both_modes(20, |builder| {
+    in_both_modes(7100, |builder| {
         let (mut producer, consumer) = ends(builder, 2);
         let mut consumer = ByteConsumer::from(consumer);
         let writer = thread::spawn(move || {
@@ -279,7 +279,7 @@ fn a_byte_end_that_asks_for_fences_as_it_waits_is_woken() {
 #[test]
 fn a_producer_that_goes_wakes_a_task_that_registers_at_that_moment() {
     for goes in Goes::ALL {
-        exhaustive_model(10, move || {
+        exhaustive_model(400, move || {
             let (producer, mut consumer) = highwater::channel::<u8>(1);
             let writer = thread::spawn(move || goes.apply(producer));
             goes.check(&block_on(consumer.read_async()).unwrap_err());
@@ -341,7 +341,7 @@ fn the_last_item_that_is_read_wakes_a_finish_that_is_a_future() {
 
 #[test]
 fn the_waker_of_the_last_poll_is_woken_when_it_replaces_another_at_the_moment_of_the_wake_up() {
-    exhaustive_model_in_both_modes(800, |builder| {
+    exhaustive_model_in_both_modes(810, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let (first, second) = (Arc::<Bell>::default(), Arc::<Bell>::default());
         let mut read = consumer.read_async();
@@ -362,7 +362,7 @@ fn the_waker_of_the_last_poll_is_woken_when_it_replaces_another_at_the_moment_of
 
 #[test]
 fn a_future_dropped_as_it_is_woken_loses_no_item_and_leaves_no_waker() {
-    exhaustive_model_in_both_modes(4, |builder| {
+    exhaustive_model_in_both_modes(3, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let bell = Arc::<Bell>::default();
         let mut read = consumer.read_async();

@@ -7,7 +7,7 @@ use loom_tests::{exhaustive_model, model, weighted_ends, Goes, Instant, Leaves, 
 
 #[test]
 fn a_read_that_times_out_as_data_comes_loses_neither() {
-    exhaustive_model(33000, || {
+    exhaustive_model(33_000, || {
         let (mut producer, mut consumer) = highwater::channel(2);
         let deadline = Instant::new();
         let clock = deadline.clone();
@@ -31,7 +31,7 @@ fn a_read_that_times_out_as_data_comes_loses_neither() {
 #[test]
 fn a_write_that_times_out_as_the_channel_drains_gives_its_item_back() {
     for capacity in [1, 2, 3] {
-        model(1300, move || {
+        model(1400, move || {
             let (mut producer, mut consumer) = highwater::channel(capacity);
             for i in 0..capacity {
                 let _ = producer.try_write(i).unwrap();

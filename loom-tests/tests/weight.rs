@@ -35,7 +35,7 @@ fn a_third_thread_never_sees_a_length_that_could_not_be() {
 
 #[test]
 fn a_third_thread_never_sees_more_read_than_written() {
-    model(50, || {
+    model(33_000, || {
         let (mut producer, mut consumer) = weighted();
         let monitor = producer.monitor();
         let observer = thread::spawn(move || {
