@@ -45,9 +45,13 @@ impl Suite {
         Self::new(tree.join("loom-tests"), target, &["--release"])
     }
 
-    /// Its plain tests.
+    /// Its plain tests, in a release build: in a debug build ends do not come close enough together to lose a wake-up.
     pub fn of_tests(tree: &Path, root: &Path) -> Result<Self> {
-        Self::new(tree.to_owned(), root.join("target"), &["--all-features"])
+        Self::new(
+            tree.to_owned(),
+            root.join("target"),
+            &["--release", "--all-features"],
+        )
     }
 
     fn new(folder: PathBuf, target: PathBuf, options: &'static [&'static str]) -> Result<Self> {
