@@ -52,6 +52,18 @@ fn a_write_is_ready_one_below_the_high_mark_and_says_stop_at_it_and_above() {
 }
 
 #[test]
+fn either_end_and_a_monitor_say_empty_if_nothing_is_buffered_and_then_alone() {
+    let (mut producer, mut consumer) = ends(0, 2, 2);
+    let monitor = producer.monitor();
+    for round in 0..3 {
+        assert!(producer.is_empty() && consumer.is_empty() && monitor.is_empty());
+        let _ = producer.try_write(round).unwrap();
+        assert!(!producer.is_empty() && !consumer.is_empty() && !monitor.is_empty());
+        assert_eq!(consumer.try_read(), Ok(round));
+    }
+}
+
+#[test]
 fn drain_comes_at_the_low_mark_and_not_one_above_it() {
     for high in 1..=6 {
         for low in 0..high {
