@@ -77,8 +77,4 @@ impl Wake for Listener {
     fn wake(self: Arc<Self>) {
         self.notify();
     }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.notify();
-    }
 }

@@ -73,8 +73,4 @@ impl Wake for Parker {
     fn wake(self: Arc<Self>) {
         self.notify();
     }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.notify();
-    }
 }
