@@ -38,6 +38,9 @@ struct Options {
     /// The bugs of other crates in mutants.toml, each by the plain test that is named there
     #[arg(long, conflicts_with_all = ["quick", "bugs", "table"])]
     others: bool,
+    /// Leaves out the run of what is named without a mutant: it has just passed
+    #[arg(long)]
+    passed: bool,
     /// Lists the mutants, and runs nothing
     #[arg(long)]
     list: bool,
@@ -151,6 +154,7 @@ fn run(
     let singles: BTreeSet<_> = jobs
         .iter()
         .filter_map(|(_, single)| single.as_deref())
+        .filter(|_| !options.passed)
         .collect();
     for single in singles {
         match suite.run(&[], Some(single), limit, |now| {
