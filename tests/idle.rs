@@ -152,6 +152,16 @@ fn a_waiting_task_uses_no_cpu() {
     assert_eq!(read, Ok(7));
 }
 
+/// How often a loop waits until there is something to read.
+fn turns_to_an_item(consumer: &mut Consumer<u8>, mut wait: impl FnMut()) -> usize {
+    let mut turns = 0;
+    while consumer.try_read() == Err(TryReadError::Empty) {
+        wait();
+        turns += 1;
+    }
+    turns
+}
+
 /// A loop that waits for the descriptor with epoll and reads whatever is there.
 #[cfg(feature = "eventfd")]
 #[test]
@@ -162,13 +172,11 @@ fn a_waiting_event_loop_uses_no_cpu() {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
         let data = epoll::EventData::new_u64(0);
         epoll::add(&epoll, &ready, data, epoll::EventFlags::IN).unwrap();
-        let (mut events, mut turns) = (Vec::with_capacity(1), 0);
-        while consumer.try_read() == Err(TryReadError::Empty) {
+        let mut events = Vec::with_capacity(1);
+        turns_to_an_item(&mut consumer, || {
             epoll::wait(&epoll, spare_capacity(&mut events), None).unwrap();
             events.clear();
-            turns += 1;
-        }
-        turns
+        })
     };
     let turns = assert_costs_nothing(
         || monitor.stats().consumer_parks,
@@ -188,12 +196,9 @@ fn a_loop_that_waits_for_a_callback_uses_no_cpu() {
         let _ = events.send(());
     });
     let event_loop = move || {
-        let mut turns = 0;
-        while consumer.try_read() == Err(TryReadError::Empty) {
+        turns_to_an_item(&mut consumer, || {
             event_loop.recv().expect("the consumer has the callback");
-            turns += 1;
-        }
-        turns
+        })
     };
     let turns = assert_costs_nothing(
         || monitor.stats().consumer_parks,

@@ -1,9 +1,20 @@
 //! A wait that is given up leaves no trace. The deadline is a coin that falls when the waiter is about
 //! to sleep: see `Instant` in `src/sync.rs`.
 
-use highwater::{Builder, ReadTimeoutError, WaitTimeoutError, WriteTimeoutError};
+use highwater::{
+    Builder, Consumer, Producer, ReadTimeoutError, WaitTimeoutError, WriteTimeoutError,
+};
 use loom::thread;
 use loom_tests::{exhaustive_model, model, weighted_ends, Goes, Instant, Leaves, AS_IT_SAYS};
+
+/// A channel with an item in each slot.
+fn full(capacity: usize) -> (Producer<usize>, Consumer<usize>) {
+    let (mut producer, consumer) = highwater::channel(capacity);
+    for i in 0..capacity {
+        let _ = producer.try_write(i).unwrap();
+    }
+    (producer, consumer)
+}
 
 #[test]
 fn a_read_that_times_out_as_data_comes_loses_neither() {
@@ -32,10 +43,7 @@ fn a_read_that_times_out_as_data_comes_loses_neither() {
 fn a_write_that_times_out_as_the_channel_drains_gives_its_item_back() {
     for capacity in [1, 2, 3] {
         model(1400, move || {
-            let (mut producer, mut consumer) = highwater::channel(capacity);
-            for i in 0..capacity {
-                let _ = producer.try_write(i).unwrap();
-            }
+            let (mut producer, mut consumer) = full(capacity);
             let deadline = Instant::new();
             let clock = deadline.clone();
             let reader = thread::spawn(move || {
@@ -145,10 +153,7 @@ fn a_wait_for_drain_or_finish_can_be_given_up_and_taken_up_again() {
 
 fn a_wait_can_be_given_up_and_taken_up_again(capacity: usize) {
     model(1500, move || {
-        let (mut producer, mut consumer) = highwater::channel(capacity);
-        for i in 0..capacity {
-            let _ = producer.try_write(i).unwrap();
-        }
+        let (mut producer, mut consumer) = full(capacity);
         let deadline = Instant::new();
         let clock = deadline.clone();
         let reader = thread::spawn(move || {
