@@ -10,16 +10,31 @@ use core::fmt;
 
 #[cfg(feature = "std")]
 use crate::{
-    error::{WaitTimeoutError, WriteError},
-    sync::Deadline,
+    error::{WriteError, WriteTimeoutError},
+    sync::{Deadline, Instant},
 };
+#[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
+use std::time::Duration;
 
 /// Holds back what is written until it is flushed or dropped, and then publishes all of it at once:
 /// one publication, and at most one wake-up. Made by [`Producer::batch`].
 ///
 /// What is held back counts: it takes room, and is part of the length and of the signal. A batch that
-/// is forgotten ([`core::mem::forget`]) loses nothing either: the producer's next operation publishes
-/// what it held.
+/// is forgotten ([`core::mem::forget`]) loses nothing either: the producer's next operation that writes, waits, asks
+/// [`need_drain`](Producer::need_drain) or ends publishes what it held.
+///
+/// # Examples
+///
+/// ```
+/// let (mut producer, mut consumer) = highwater::channel(4);
+/// let mut batch = producer.batch();
+/// batch.write(1)?;
+/// batch.write(2)?;
+/// assert!(consumer.try_read().is_err());
+/// drop(batch);
+/// assert_eq!(consumer.try_read(), Ok(1));
+/// # Ok::<(), highwater::WriteError<i32>>(())
+/// ```
 #[must_use = "what is written to a batch is published when it is dropped"]
 pub struct Batch<'a, T, W: Weigh<T> = Items> {
     producer: &'a mut Producer<T, W>,
@@ -83,10 +98,14 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         const AT_ONCE: usize = 64;
 
         let mut batch = self.batch();
-        for (number, item) in items.into_iter().enumerate() {
+        // Not `enumerate`, which may be at its end after 2^32 items.
+        let mut held_back = 0;
+        for item in items {
             batch.write(item)?;
-            if number % AT_ONCE == AT_ONCE - 1 {
+            held_back += 1;
+            if held_back == AT_ONCE {
                 batch.flush();
+                held_back = 0;
             }
         }
         Ok(())
@@ -98,8 +117,23 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     ///
     /// # Errors
     ///
-    /// As of [`Producer::try_write`]. If there is no room: nothing of this batch can be read yet, so that
-    /// only a [`flush`](Self::flush) lets the consumer make some.
+    /// As of [`Producer::try_write`]. If there is no room: what is held back cannot be read, so that, once the rest is, only
+    /// a [`flush`](Self::flush) lets the consumer make more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::{Flow, TryWriteError};
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(2);
+    /// let mut batch = producer.batch();
+    /// assert_eq!(batch.try_write(1), Ok(Flow::Ready));
+    /// assert_eq!(batch.try_write(2), Ok(Flow::Backpressure)); // what is held back counts
+    /// assert_eq!(batch.try_write(3), Err(TryWriteError::WouldBlock(3)));
+    /// batch.flush();
+    /// consumer.try_read().unwrap();
+    /// assert_eq!(batch.try_write(3), Ok(Flow::Backpressure));
+    /// ```
     #[inline]
     pub fn try_write(&mut self, item: T) -> Result<Flow, TryWriteError<T>> {
         let end = self.producer.writer.end_mut();
@@ -138,9 +172,93 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     /// # Errors
     ///
     /// As of [`Producer::write`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::thread;
+    ///
+    /// let (mut producer, consumer) = highwater::channel(2);
+    /// let reader = thread::spawn(move || consumer.into_iter().map(Result::unwrap).collect::<Vec<_>>());
+    /// let mut batch = producer.batch();
+    /// for i in 0..4 {
+    ///     batch.write(i)?; // the third waits: it publishes the first two, so that they can be read
+    /// }
+    /// drop(batch);
+    /// producer.end();
+    /// assert_eq!(reader.join().unwrap(), [0, 1, 2, 3]);
+    /// # Ok::<(), highwater::WriteError<i32>>(())
+    /// ```
     #[cfg(feature = "std")]
     #[inline]
     pub fn write(&mut self, item: T) -> Result<(), WriteError<T>> {
+        self.write_in_time(item, || Deadline::NEVER)
+            .map_err(|error| WriteError(error.into_inner()))
+    }
+
+    /// As [`write`](Self::write), but gives up at an instant.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteTimeoutError`], with the item. What was held back has been published.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::WriteTimeoutError;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let (mut producer, _consumer) = highwater::channel(1);
+    /// let deadline = Instant::now() + Duration::from_millis(1);
+    /// let mut batch = producer.batch();
+    /// assert_eq!(batch.write_deadline("taken", deadline), Ok(()));
+    /// assert_eq!(batch.write_deadline("late", deadline), Err(WriteTimeoutError::Timeout("late")));
+    /// ```
+    #[cfg(feature = "std")]
+    pub fn write_deadline(
+        &mut self,
+        item: T,
+        deadline: Instant,
+    ) -> Result<(), WriteTimeoutError<T>> {
+        self.write_in_time(item, || Deadline::at(deadline))
+    }
+
+    /// As [`write`](Self::write), but gives up after some time.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_deadline`](Self::write_deadline).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::WriteTimeoutError;
+    /// use std::time::Duration;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(1);
+    /// let mut batch = producer.batch();
+    /// batch.write("taken").unwrap();
+    /// let refused = batch.write_timeout("late", Duration::from_millis(1));
+    /// assert_eq!(refused, Err(WriteTimeoutError::Timeout("late")));
+    /// assert_eq!(consumer.try_read(), Ok("taken")); // published, so that it can make room
+    /// ```
+    #[cfg(all(feature = "std", not(all(loom, feature = "loom"))))]
+    pub fn write_timeout(
+        &mut self,
+        item: T,
+        timeout: Duration,
+    ) -> Result<(), WriteTimeoutError<T>> {
+        self.write_in_time(item, || Deadline::after(timeout))
+    }
+
+    /// The clock is asked only if there is something to wait for.
+    #[cfg(feature = "std")]
+    #[inline(always)]
+    fn write_in_time(
+        &mut self,
+        item: T,
+        deadline: impl FnOnce() -> Deadline,
+    ) -> Result<(), WriteTimeoutError<T>> {
         let end = self.producer.writer.end_mut();
         let weight = end.cursor.measure(&item);
         match end.slot_in_batch(weight) {
@@ -148,35 +266,50 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
                 slot.hold_back(item);
                 Ok(())
             }
-            None => self.write_when_drained(item, weight),
+            None => self.write_when_drained(item, weight, &deadline()),
         }
     }
 
     #[cfg(feature = "std")]
     #[inline(never)]
-    fn write_when_drained(&mut self, item: T, weight: usize) -> Result<(), WriteError<T>> {
-        let mut waiting = Some(item);
-        while let Some(item) = waiting.take() {
-            let item = if self.producer.writer.end().cursor.need_drain() {
-                item
-            } else {
-                match self.try_write_after_look(item, weight) {
-                    Ok(_) => break,
-                    Err(TryWriteError::Closed(item)) => return Err(WriteError(item)),
-                    Err(TryWriteError::WouldBlock(item)) => item,
-                }
+    fn write_when_drained(
+        &mut self,
+        item: T,
+        weight: usize,
+        deadline: &Deadline,
+    ) -> Result<(), WriteTimeoutError<T>> {
+        let mut item = item;
+        let is_stopped = self.producer.writer.end().cursor.need_drain();
+        if !is_stopped {
+            item = match self.try_write_after_look(item, weight) {
+                Ok(_) => return Ok(()),
+                Err(TryWriteError::Closed(item)) => return Err(WriteTimeoutError::Closed(item)),
+                Err(TryWriteError::WouldBlock(item)) => item,
             };
-            let end = self.producer.writer.end_mut();
-            match end.wait_until_drained(&Deadline::NEVER) {
-                Ok(()) => waiting = Some(item),
-                Err(WaitTimeoutError::Closed(_)) => return Err(WriteError(item)),
-                Err(WaitTimeoutError::Timeout) => unreachable!("there was no deadline"),
-            }
         }
-        Ok(())
+        let end = self.producer.writer.end_mut();
+        let written = end.hold_back_when_drained(item, weight, deadline);
+        if let (false, Err(WriteTimeoutError::Timeout(_))) = (is_stopped, &written) {
+            // Told to stop by the attempt above, and by nothing before it.
+            end.take_back_stop();
+        }
+        written
     }
 
     /// Publishes what was written so far, and goes on holding back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// let mut batch = producer.batch();
+    /// batch.write("a whole message")?;
+    /// batch.flush();
+    /// assert_eq!(consumer.try_read(), Ok("a whole message"));
+    /// batch.write("the next one")?;
+    /// assert!(consumer.try_read().is_err());
+    /// # Ok::<(), highwater::WriteError<&str>>(())
+    /// ```
     pub fn flush(&mut self) {
         let end = self.producer.writer.end();
         end.publish_rest();
@@ -185,14 +318,34 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
 
     /// As [`Producer::need_drain`], but goes on holding back: what is held back counts, and the consumer
     /// cannot drain it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, _consumer) = highwater::channel(2);
+    /// let mut batch = producer.batch();
+    /// while !batch.need_drain() {
+    ///     let _ = batch.try_write("item").unwrap();
+    /// }
+    /// assert_eq!(batch.producer().len(), 2);
+    /// ```
     pub fn need_drain(&self) -> bool {
         !self.producer.writer.shared().is_refusing()
             && self.producer.writer.end().cursor.need_drain()
     }
 
-    /// The producer, to ask it something. [`need_drain`](Producer::need_drain) and
-    /// [`is_closed`](Producer::is_closed) publish what is held back first: the consumer cannot drain what it
-    /// does not see.
+    /// The producer, to ask it something. Its [`need_drain`](Producer::need_drain) publishes what is held back first: the
+    /// consumer cannot drain what it does not see.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, _consumer) = highwater::channel::<u8>(8);
+    /// let mut batch = producer.batch();
+    /// let _ = batch.try_write(1)?;
+    /// assert_eq!(batch.producer().desired_size(), 7);
+    /// # Ok::<(), highwater::TryWriteError<u8>>(())
+    /// ```
     pub fn producer(&self) -> &Producer<T, W> {
         self.producer
     }

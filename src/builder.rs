@@ -28,7 +28,8 @@ const DEFAULT_WEIGHTED_CAPACITY: usize = 1024;
 ///
 /// # Panics
 ///
-/// If there is no memory for that many slots; [`Builder::build`] returns an error instead.
+/// If there is no memory for that many slots, or if they are more than half of what an index can count, whatever the size of an item.
+/// [`Builder::build`] returns an error instead.
 ///
 /// # Examples
 ///
@@ -90,6 +91,16 @@ pub struct Builder<W = Items> {
 
 impl Builder {
     /// A builder with the defaults, which counts items.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::Builder;
+    ///
+    /// let (producer, _consumer) = Builder::new().build::<u64>()?;
+    /// assert_eq!((producer.high_water_mark(), producer.low_water_mark()), (16, 8));
+    /// # Ok::<(), highwater::BuildError>(())
+    /// ```
     pub fn new() -> Self {
         Self {
             high_water_mark: None,
@@ -114,6 +125,18 @@ impl Default for Builder {
 impl<W> Builder<W> {
     /// The length from which a write says stop, in items or weight. With 0 every write that weighs
     /// anything does.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::{Builder, Flow};
+    ///
+    /// let (mut producer, _consumer) = Builder::new().high_water_mark(2).capacity(8).build()?;
+    /// assert_eq!(producer.try_write(1)?, Flow::Ready);
+    /// assert_eq!(producer.try_write(2)?, Flow::Backpressure); // at the mark
+    /// assert_eq!(producer.try_write(3)?, Flow::Backpressure); // above it
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn high_water_mark(mut self, mark: usize) -> Self {
         self.high_water_mark = Some(mark);
         self
@@ -121,6 +144,20 @@ impl<W> Builder<W> {
 
     /// The length at which a producer that was told to stop may go on, in items or weight. 0 is
     /// Node's rule: only when all was consumed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::Builder;
+    ///
+    /// let (mut producer, mut consumer) = Builder::new().high_water_mark(2).low_water_mark(0).build()?;
+    /// producer.write_all(&[1, 2])?;
+    /// consumer.try_read()?;
+    /// assert!(producer.need_drain()); // one is left
+    /// consumer.try_read()?;
+    /// assert!(!producer.need_drain());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn low_water_mark(mut self, mark: usize) -> Self {
         self.low_water_mark = Some(mark);
         self
@@ -128,12 +165,38 @@ impl<W> Builder<W> {
 
     /// The number of slots, and so of items that can be buffered at most. Exact; the memory taken
     /// is that of the next power of two.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::{Builder, TryWriteError};
+    ///
+    /// let (mut producer, _consumer) = Builder::new().high_water_mark(1).capacity(2).build()?;
+    /// let _ = producer.try_write(1)?; // says stop
+    /// let _ = producer.try_write(2)?; // what lies above the mark is headroom
+    /// assert_eq!(producer.try_write(3), Err(TryWriteError::WouldBlock(3)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn capacity(mut self, slots: usize) -> Self {
         self.capacity = Some(slots);
         self
     }
 
     /// Counts what `weigh` says instead of items: [`Bytes`](crate::Bytes), or a function of the item.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::{Builder, Flow};
+    ///
+    /// let (mut producer, _consumer) = Builder::new()
+    ///     .weigh_by(|line: &String| line.len())
+    ///     .high_water_mark(10)
+    ///     .build()?;
+    /// assert_eq!(producer.try_write("four".to_string())?, Flow::Ready);
+    /// assert_eq!(producer.try_write("sixsix".to_string())?, Flow::Backpressure);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn weigh_by<V>(self, weigh: V) -> Builder<V> {
         Builder {
             high_water_mark: self.high_water_mark,
@@ -151,6 +214,21 @@ impl<W> Builder<W> {
     /// The hard limit of a weighted channel, beside its slots: an item that would take the length
     /// past it is refused as `WouldBlock`, except into an empty channel, so that one that is larger
     /// than the limit can still go through.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::{Builder, Bytes, TryWriteError};
+    ///
+    /// let (mut producer, _consumer) = Builder::new()
+    ///     .weigh_by(Bytes)
+    ///     .high_water_mark(4)
+    ///     .limit(8)
+    ///     .build::<Vec<u8>>()?;
+    /// let _ = producer.try_write(vec![0; 20])?; // larger than the limit, but the channel was empty
+    /// assert!(matches!(producer.try_write(vec![0]), Err(TryWriteError::WouldBlock(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn limit(mut self, weight: usize) -> Self {
         self.limit = Some(weight);
         self
@@ -161,6 +239,18 @@ impl<W> Builder<W> {
     /// [`barrier::use_fences`](crate::barrier::use_fences).
     ///
     /// A channel whose ends sleep after almost every item may be faster this way.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::{barrier, Builder};
+    /// use std::time::Duration;
+    ///
+    /// let (_producer, mut consumer) = Builder::new().full_fences(true).build::<u8>()?;
+    /// assert!(consumer.read_timeout(Duration::from_millis(1)).is_err()); // slept, without the call
+    /// assert_eq!(barrier::mode(), barrier::Mode::Undecided);
+    /// # Ok::<(), highwater::BuildError>(())
+    /// ```
     #[cfg(feature = "std")]
     pub fn full_fences(mut self, always: bool) -> Self {
         self.fences = if always {
@@ -177,7 +267,18 @@ impl<W> Builder<W> {
     ///
     /// The pause adapts, to none at all while items come slowly, and is at most 128 spin-loop hints: 1.4
     /// microseconds on a recent AMD processor, 5 on an Intel one of the Skylake family. A single hint passes also
-    /// before each look behind one that has found several items. For a hard real-time consumer, switch both off.
+    /// before each look behind one that has found several items. For a hard real-time consumer, switch them off by `false`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::Builder;
+    ///
+    /// let (mut producer, mut consumer) = Builder::new().adaptive_pause(false).build()?;
+    /// producer.write("tick")?;
+    /// assert_eq!(consumer.try_read()?, "tick");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn adaptive_pause(mut self, allowed: bool) -> Self {
         self.adaptive_pause = allowed;
         self
@@ -223,6 +324,15 @@ impl<W> Builder<W> {
     /// # Errors
     ///
     /// [`BuildError`] with the numbers, if they contradict each other, or if there is no memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::{BuildError, Builder};
+    ///
+    /// let too_small = Builder::new().high_water_mark(100).capacity(10).build::<u8>();
+    /// assert!(matches!(too_small, Err(BuildError::Marks(_))));
+    /// ```
     #[allow(clippy::type_complexity)] // a pair of ends needs no name of its own
     pub fn build<T>(self) -> Result<(Producer<T, W>, Consumer<T, W>), BuildError>
     where

@@ -70,6 +70,18 @@ pub fn bytes(high_water_mark: usize) -> (ByteProducer, ByteConsumer) {
 /// A `write` that is dropped before it is ready has written nothing. (Of what calls it many times, as
 /// `write_all` does, some may have gone.) Its `Waker` stays until this end waits again, or goes, and wakes its
 /// task once in vain at the most.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::{ErrorKind, Write};
+///
+/// let (mut producer, consumer) = highwater::bytes(4);
+/// assert_eq!(producer.write(b"abcdef")?, 4); // as far as the high-water mark
+/// drop(consumer);
+/// assert_eq!(producer.write(b"ef").unwrap_err().kind(), ErrorKind::BrokenPipe);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct ByteProducer {
     items: Producer<u8>,
@@ -79,23 +91,63 @@ impl ByteProducer {
     /// Ends the stream: the reader gets all that is buffered, and then the end of file.
     ///
     /// The [`Finish`] tells when everything was consumed. It can be dropped if you do not care.
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// let (mut producer, mut consumer) = highwater::bytes(64);
+    /// producer.write_all(b"all of it")?;
+    /// let finish = producer.end();
+    /// assert!(!finish.try_wait()?); // nothing was read yet
+    /// let mut text = String::new();
+    /// consumer.read_to_string(&mut text)?; // reads to the end of file
+    /// assert_eq!(text, "all of it");
+    /// assert!(finish.try_wait()?);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn end(self) -> Finish {
         self.items.end()
     }
 
     /// Gives up: the reader gets the reason as its error, at once. What is buffered is dropped.
     ///
-    /// If the reason is an [`io::Error`], the reader's has the same kind.
+    /// If the reason is an [`io::Error`], the reader's has the same kind, unless that is `Interrupted` or `WouldBlock`, which
+    /// would ask for another try.
+    ///
+    /// ```
+    /// use std::io::{Error, ErrorKind, Read};
+    /// let (producer, mut consumer) = highwater::bytes(64);
+    /// producer.abort(Error::from(ErrorKind::ConnectionReset));
+    /// let error = consumer.read(&mut [0; 8]).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    /// ```
     pub fn abort(self, reason: impl Into<Box<dyn Error + Send + Sync>>) {
         self.items.abort(reason);
     }
 
     /// The end of the channel, for everything else: marks, length, waiting with a time limit.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// let (mut producer, _consumer) = highwater::bytes(64);
+    /// producer.write_all(b"abcd")?;
+    /// assert_eq!(producer.get_ref().desired_size(), 60);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn get_ref(&self) -> &Producer<u8> {
         &self.items
     }
 
     /// The same, to be used.
+    ///
+    /// ```
+    /// use highwater::WaitTimeoutError;
+    /// use std::{io::Write, time::Duration};
+    /// let (mut producer, _consumer) = highwater::bytes(4);
+    /// producer.write_all(b"abcd")?; // the next write would sleep
+    /// let drained = producer.get_mut().wait_drain_timeout(Duration::ZERO);
+    /// assert_eq!(drained, Err(WaitTimeoutError::Timeout));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn get_mut(&mut self) -> &mut Producer<u8> {
         &mut self.items
     }
@@ -104,6 +156,14 @@ impl ByteProducer {
     ///
     /// If it has waited in a task it may have asked the other end for a full fence with each read
     /// ([`barrier::Mode::Asymmetric`](crate::barrier::Mode::Asymmetric)), and that stays.
+    ///
+    /// ```
+    /// use highwater::Flow;
+    /// let (producer, _consumer) = highwater::bytes(2);
+    /// let mut producer = producer.into_inner();
+    /// assert_eq!(producer.try_write(b'a'), Ok(Flow::Ready)); // an item is a byte
+    /// assert_eq!(producer.try_write(b'b'), Ok(Flow::Backpressure));
+    /// ```
     pub fn into_inner(#[allow(unused_mut)] mut self) -> Producer<u8> {
         #[cfg(feature = "async")]
         self.items.writer.rest_mut().sleeper.moves_many(false);
@@ -111,6 +171,15 @@ impl ByteProducer {
     }
 
     /// A handle through which any thread can watch the stream.
+    ///
+    /// ```
+    /// use std::io::Write;
+    /// let (mut producer, _consumer) = highwater::bytes(64);
+    /// let monitor = producer.monitor();
+    /// producer.write_all(b"abcd")?;
+    /// assert_eq!(monitor.len(), 4); // bytes
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn monitor(&self) -> Monitor {
         self.items.monitor()
     }
@@ -125,7 +194,8 @@ impl ByteProducer {
     /// # Errors
     ///
     /// [`FillError`], which says whether it was the source, or that the consumer takes no more. Nothing
-    /// has been written then.
+    /// has been written then. A source that claims to have given more than there was room for has failed, with
+    /// [`ErrorKind::InvalidData`].
     ///
     /// # Examples
     ///
@@ -189,6 +259,8 @@ impl Write for ByteProducer {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        // Of a batch that was forgotten.
+        self.items.writer.end().publish_rest();
         Ok(())
     }
 }
@@ -210,6 +282,24 @@ impl Write for ByteProducer {
 /// A `read` that is dropped before it is ready has taken nothing: no byte is lost. (What calls it many times, as
 /// `read_exact` does, may have taken some.) Its `Waker` stays until this end waits again, or goes, and wakes its
 /// task once in vain at the most.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::{BufRead, ErrorKind, Write};
+///
+/// let (mut producer, mut consumer) = highwater::bytes(64);
+/// producer.write_all(b"whole\nha")?;
+/// drop(producer); // without an end
+///
+/// let mut line = String::new();
+/// consumer.read_line(&mut line)?;
+/// assert_eq!(line, "whole\n");
+/// assert_eq!(consumer.fill_buf()?, b"ha"); // lent out, not copied
+/// consumer.consume(2);
+/// assert_eq!(consumer.fill_buf().unwrap_err().kind(), ErrorKind::UnexpectedEof);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct ByteConsumer {
     items: Consumer<u8>,
@@ -217,16 +307,40 @@ pub struct ByteConsumer {
 
 impl ByteConsumer {
     /// Gives up: the producer's next write fails, and finds the reason. What is buffered is dropped.
+    ///
+    /// ```
+    /// use std::io::{ErrorKind, Write};
+    /// let (mut producer, consumer) = highwater::bytes(64);
+    /// consumer.cancel("this is no text");
+    /// let error = producer.write(b"\0\0").unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    /// assert_eq!(error.to_string(), "the consumer cancelled: this is no text");
+    /// ```
     pub fn cancel(self, reason: impl Into<Box<dyn Error + Send + Sync>>) {
         self.items.cancel(reason);
     }
 
     /// The end of the channel, for everything else: marks, length, reading with a time limit.
+    ///
+    /// ```
+    /// let (producer, consumer) = highwater::bytes(64);
+    /// assert!(!consumer.get_ref().is_ended()); // a read would sleep
+    /// producer.end();
+    /// assert!(consumer.get_ref().is_ended()); // a read would give 0
+    /// ```
     pub fn get_ref(&self) -> &Consumer<u8> {
         &self.items
     }
 
     /// The same, to be used.
+    ///
+    /// ```
+    /// use highwater::ReadTimeoutError;
+    /// use std::time::Duration;
+    /// let (_producer, mut consumer) = highwater::bytes(64);
+    /// let byte = consumer.get_mut().read_timeout(Duration::ZERO);
+    /// assert_eq!(byte, Err(ReadTimeoutError::Timeout));
+    /// ```
     pub fn get_mut(&mut self) -> &mut Consumer<u8> {
         &mut self.items
     }
@@ -235,6 +349,14 @@ impl ByteConsumer {
     ///
     /// If it has waited in a task it may have asked the other end for a full fence with each write, as a
     /// [`ByteProducer`] does with each read, and that stays.
+    ///
+    /// ```
+    /// use highwater::ReadError;
+    /// let (producer, consumer) = highwater::bytes(64);
+    /// producer.end();
+    /// let mut consumer = consumer.into_inner();
+    /// assert_eq!(consumer.read(), Err(ReadError::Ended)); // where `Read` gives 0
+    /// ```
     pub fn into_inner(#[allow(unused_mut)] mut self) -> Consumer<u8> {
         #[cfg(feature = "async")]
         self.items.reader.rest_mut().sleeper.moves_many(false);
@@ -242,6 +364,16 @@ impl ByteConsumer {
     }
 
     /// A handle through which any thread can watch the stream.
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// let (mut producer, mut consumer) = highwater::bytes(64);
+    /// let monitor = consumer.monitor();
+    /// producer.write_all(b"abcd")?;
+    /// consumer.read_exact(&mut [0; 3])?;
+    /// assert_eq!((monitor.stats().items_read, monitor.len()), (3, 1)); // bytes
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn monitor(&self) -> Monitor {
         self.items.monitor()
     }
@@ -255,8 +387,25 @@ impl ByteConsumer {
     ///
     /// # Errors
     ///
-    /// [`DrainError`], which says whether it was the sink, or that the stream broke off. What the sink did
-    /// not take is still in the stream.
+    /// [`DrainError`], which says whether it was the sink, or that the stream broke off. What the sink was
+    /// offered is still in the stream then. A sink that takes nothing has failed, with [`ErrorKind::WriteZero`], and so
+    /// has one that claims to have taken more than it was offered, with [`ErrorKind::InvalidData`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::Write;
+    ///
+    /// let (mut producer, mut consumer) = highwater::bytes(8);
+    /// producer.write_all(b"abcdef")?;
+    /// producer.end();
+    /// let mut copy = Vec::new();
+    /// assert_eq!(consumer.drain_to(&mut copy)?, 4); // half of the capacity
+    /// assert_eq!(consumer.drain_to(&mut copy)?, 2);
+    /// assert_eq!(consumer.drain_to(&mut copy)?, 0); // the end
+    /// assert_eq!(copy, b"abcdef");
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn drain_to(&mut self, sink: &mut (impl Write + ?Sized)) -> Result<usize, DrainError> {
         let most = (self.items.capacity() + 1) / 2;
         let chunk = match self.items.chunk_up_to(most) {
@@ -359,21 +508,60 @@ pub struct NonBlocking<E> {
 
 impl<E> NonBlocking<E> {
     /// Makes a non-blocking end of a [`ByteProducer`] or [`ByteConsumer`], or of a `&mut` to one.
+    ///
+    /// ```
+    /// use highwater::NonBlocking;
+    /// use std::io::Write;
+    /// let (mut producer, _consumer) = highwater::bytes(4);
+    /// let written = NonBlocking::new(&mut producer).write(b"abcdef")?; // just this once
+    /// assert_eq!(written, 4);
+    /// assert_eq!(producer.get_ref().len(), 4);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn new(end: E) -> Self {
         Self { end }
     }
 
     /// The blocking end.
+    ///
+    /// ```
+    /// use highwater::NonBlocking;
+    /// let (_producer, consumer) = highwater::bytes(4);
+    /// let consumer = NonBlocking::new(consumer);
+    /// assert_eq!(consumer.get_ref().get_ref().capacity(), 4);
+    /// ```
     pub fn get_ref(&self) -> &E {
         &self.end
     }
 
     /// The blocking end, to be used.
+    ///
+    /// ```
+    /// use highwater::NonBlocking;
+    /// use std::io::{Read, Write};
+    /// let (mut producer, consumer) = highwater::bytes(4);
+    /// let mut consumer = NonBlocking::new(consumer);
+    /// producer.write_all(b"abcd")?;
+    /// let mut all = [0; 4];
+    /// consumer.get_mut().read_exact(&mut all)?; // would sleep if one were missing
+    /// assert_eq!(&all, b"abcd");
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn get_mut(&mut self) -> &mut E {
         &mut self.end
     }
 
     /// Turns it back into the blocking end.
+    ///
+    /// ```
+    /// use highwater::NonBlocking;
+    /// use std::io::Read;
+    /// let (producer, mut consumer) = highwater::bytes(4);
+    /// let producer = NonBlocking::new(producer);
+    /// producer.into_inner().end(); // only the end itself can end the stream
+    /// assert_eq!(consumer.read(&mut [0; 4])?, 0);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn into_inner(self) -> E {
         self.end
     }
@@ -404,7 +592,7 @@ impl<E: std::borrow::BorrowMut<ByteProducer>> Write for NonBlocking<E> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.end.borrow_mut().flush()
     }
 }
 

@@ -14,7 +14,7 @@ use core::{fmt, mem::MaybeUninit};
 
 #[cfg(feature = "std")]
 use crate::{
-    error::{ChunkError, ReadError, ReadTimeoutError, ReserveError, WaitError},
+    error::{ChunkError, ReadError, ReadTimeoutError, ReserveError, WaitError, WaitTimeoutError},
     producer::listen_for_drain,
     sync::{Deadline, Instant},
     wait::Sleeper,
@@ -52,6 +52,17 @@ pub struct WriteChunk<'a, T> {
 
 impl<T> WriteChunk<'_, T> {
     /// The slots of this chunk, filled or not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, _consumer) = highwater::channel(8);
+    /// let mut chunk = producer.try_reserve_up_to(3)?;
+    /// assert_eq!((chunk.capacity(), chunk.len(), chunk.is_empty()), (3, 0, true));
+    /// chunk.push("item").unwrap();
+    /// assert_eq!((chunk.capacity(), chunk.len(), chunk.is_empty()), (3, 1, false));
+    /// # Ok::<(), highwater::TryReserveError>(())
+    /// ```
     pub fn capacity(&self) -> usize {
         self.region.slots()
     }
@@ -71,6 +82,16 @@ impl<T> WriteChunk<'_, T> {
     /// # Errors
     ///
     /// The item, if the chunk is full.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, _consumer) = highwater::channel(8);
+    /// let mut chunk = producer.try_reserve(1)?;
+    /// assert_eq!(chunk.push("fits"), Ok(()));
+    /// assert_eq!(chunk.push("does not"), Err("does not"));
+    /// # Ok::<(), highwater::TryReserveError>(())
+    /// ```
     #[inline]
     pub fn push(&mut self, item: T) -> Result<(), T> {
         self.region.push(item)
@@ -81,16 +102,48 @@ impl<T> WriteChunk<'_, T> {
     ///
     /// If the iterator panics what it gave so far is in the chunk, which is dropped or committed as
     /// you like.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, _consumer) = highwater::channel(8);
+    /// let mut numbers = 0..100;
+    /// let mut chunk = producer.try_reserve(4)?;
+    /// assert_eq!(chunk.fill(&mut numbers), 4);
+    /// assert_eq!(numbers.next(), Some(4)); // not one too many was taken
+    /// # Ok::<(), highwater::TryReserveError>(())
+    /// ```
     pub fn fill(&mut self, items: impl IntoIterator<Item = T>) -> usize {
         self.region.extend(items)
     }
 
     /// Puts in what `make` returns until the chunk is full.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(8);
+    /// let mut chunk = producer.try_reserve(2)?;
+    /// assert_eq!(chunk.fill_with(String::new), 2);
+    /// let _ = chunk.commit();
+    /// assert_eq!(consumer.try_read(), Ok(String::new()));
+    /// # Ok::<(), highwater::TryReserveError>(())
+    /// ```
     pub fn fill_with(&mut self, make: impl FnMut() -> T) -> usize {
         self.fill(core::iter::repeat_with(make))
     }
 
     /// Copies the first items of a slice into the chunk, as many as fit; returns how many.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, _consumer) = highwater::channel(8);
+    /// let mut chunk = producer.try_reserve(4)?;
+    /// assert_eq!(chunk.fill_from_slice(b"abc"), 3);
+    /// assert_eq!(chunk.fill_from_slice(b"def"), 1); // as many as fit
+    /// # Ok::<(), highwater::TryReserveError>(())
+    /// ```
     pub fn fill_from_slice(&mut self, items: &[T]) -> usize
     where
         T: Copy,
@@ -129,12 +182,36 @@ impl<T> WriteChunk<'_, T> {
     /// # Safety
     ///
     /// These slots have been initialised.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let (mut producer, mut consumer) = highwater::channel::<u8>(8);
+    /// let mut chunk = producer.try_reserve(2)?;
+    /// chunk.as_uninit().0[0].write(7);
+    /// // SAFETY: the first slot has been written; there is one at least, as two were reserved.
+    /// unsafe { chunk.assume_init(1) };
+    /// assert_eq!(chunk.len(), 1);
+    /// # Ok::<(), highwater::TryReserveError>(())
+    /// ```
     pub unsafe fn assume_init(&mut self, count: usize) {
         // SAFETY: the caller's promise.
         unsafe { self.region.assume_filled(count) };
     }
 
     /// What was put in so far, in order: two slices, as it may lie across the edge of the ring.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(8);
+    /// let mut chunk = producer.try_reserve(3)?;
+    /// chunk.fill([3, 1, 2]);
+    /// chunk.as_mut_slices().0.sort(); // of a ring that was never written before: one slice
+    /// let _ = chunk.commit();
+    /// assert_eq!(consumer.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
+    /// # Ok::<(), highwater::TryReserveError>(())
+    /// ```
     pub fn as_mut_slices(&mut self) -> (&mut [T], &mut [T]) {
         self.region.filled_mut()
     }
@@ -144,6 +221,21 @@ impl<T> WriteChunk<'_, T> {
     ///
     /// Cannot fail: whoever got the room can use it. If the consumer has gone meanwhile, that is as if
     /// it had gone just after; the next operation says so.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::Flow;
+    ///
+    /// let (mut producer, _consumer) = highwater::channel(4);
+    /// let mut chunk = producer.try_reserve(2)?;
+    /// chunk.fill(1..);
+    /// assert_eq!(chunk.commit(), Flow::Ready);
+    /// let mut chunk = producer.try_reserve(2)?;
+    /// chunk.fill(3..);
+    /// assert_eq!(chunk.commit(), Flow::Backpressure);
+    /// # Ok::<(), highwater::TryReserveError>(())
+    /// ```
     #[inline]
     pub fn commit(self) -> Flow {
         let all = self.len();
@@ -154,7 +246,18 @@ impl<T> WriteChunk<'_, T> {
     ///
     /// # Panics
     ///
-    /// If fewer were put in; nothing is committed then.
+    /// If fewer were put in; nothing is committed then. And if the drop of one of the others panics: the first `count` are committed then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(8);
+    /// let mut chunk = producer.try_reserve(3)?;
+    /// chunk.fill(["kept", "kept too", "dropped"]);
+    /// let _ = chunk.commit_first(2);
+    /// assert_eq!(consumer.try_iter().count(), 2);
+    /// # Ok::<(), highwater::TryReserveError>(())
+    /// ```
     #[inline]
     pub fn commit_first(mut self, count: usize) -> Flow {
         match self.region.publish_below_mark(count) {
@@ -221,6 +324,13 @@ impl<T> fmt::Debug for WriteChunk<'_, T> {
 /// one that has enough.
 impl<T> Producer<T> {
     /// The most slots that can be reserved at once: the capacity, less the low-water mark; at least 1.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (producer, _consumer) = highwater::channel::<u8>(8);
+    /// assert_eq!(producer.max_reserve(), 4); // 8 slots, the low-water mark at 4
+    /// ```
     pub fn max_reserve(&self) -> usize {
         self.writer.level().max_reserve()
     }
@@ -235,6 +345,18 @@ impl<T> Producer<T> {
     /// [`TryReserveError`]: `WouldBlock` if fewer are free, which also sets *need drain* (and drain
     /// then means that there is room for so many); `TooLarge` if that might never come, see
     /// [`max_reserve`](Self::max_reserve); `Closed` if the consumer takes no more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::TryReserveError;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(8);
+    /// producer.write_all(&[1, 2, 3, 4, 5, 6]).unwrap();
+    /// assert_eq!(producer.try_reserve(3).unwrap_err(), TryReserveError::WouldBlock);
+    /// consumer.try_read().unwrap();
+    /// assert!(producer.try_reserve(3).is_ok());
+    /// ```
     #[inline]
     pub fn try_reserve(&mut self, slots: usize) -> Result<WriteChunk<'_, T>, TryReserveError> {
         let end = self.writer.end_mut();
@@ -254,6 +376,15 @@ impl<T> Producer<T> {
     ///
     /// [`TryReserveError`]: `WouldBlock` if none is free, which also sets *need drain*; `Closed` if the
     /// consumer takes no more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, _consumer) = highwater::channel(8);
+    /// producer.write_all(&[1, 2, 3, 4, 5]).unwrap();
+    /// assert_eq!(producer.try_reserve_up_to(100)?.capacity(), 3);
+    /// # Ok::<(), highwater::TryReserveError>(())
+    /// ```
     #[inline]
     pub fn try_reserve_up_to(
         &mut self,
@@ -346,6 +477,18 @@ impl<T> Producer<T> {
     /// # Errors
     ///
     /// [`ReserveError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::ReserveError;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let (mut producer, _consumer) = highwater::channel(2);
+    /// producer.write_all(&[1, 2]).unwrap();
+    /// let late = producer.reserve_deadline(1, Instant::now() + Duration::from_millis(1));
+    /// assert_eq!(late.unwrap_err(), ReserveError::Timeout);
+    /// ```
     pub fn reserve_deadline(
         &mut self,
         slots: usize,
@@ -361,6 +504,18 @@ impl<T> Producer<T> {
     /// # Errors
     ///
     /// [`ReserveError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::ReserveError;
+    /// use std::time::Duration;
+    ///
+    /// let (mut producer, _consumer) = highwater::channel(2);
+    /// producer.write_all(&[1, 2]).unwrap();
+    /// let late = producer.reserve_timeout(1, Duration::from_millis(1));
+    /// assert_eq!(late.unwrap_err(), ReserveError::Timeout);
+    /// ```
     #[cfg(not(all(loom, feature = "loom")))]
     pub fn reserve_timeout(
         &mut self,
@@ -378,6 +533,24 @@ impl<T> Producer<T> {
     /// # Errors
     ///
     /// [`ReserveError`]: `Closed` if the consumer takes no more, also if that happens during the sleep.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::thread;
+    ///
+    /// let (mut producer, consumer) = highwater::channel(8);
+    /// let adder = thread::spawn(move || consumer.into_iter().sum::<Result<u32, _>>());
+    /// let mut numbers = 0..100;
+    /// while numbers.len() > 0 {
+    ///     let mut chunk = producer.reserve_up_to(numbers.len())?;
+    ///     chunk.fill(&mut numbers);
+    ///     let _ = chunk.commit(); // `reserve_up_to` obeys the signal
+    /// }
+    /// producer.end();
+    /// assert_eq!(adder.join().unwrap(), Ok(4950));
+    /// # Ok::<(), highwater::ReserveError>(())
+    /// ```
     pub fn reserve_up_to(&mut self, slots: usize) -> Result<WriteChunk<'_, T>, ReserveError> {
         self.writer
             .end_mut()
@@ -389,6 +562,18 @@ impl<T> Producer<T> {
     /// # Errors
     ///
     /// [`ReserveError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::ReserveError;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let (mut producer, _consumer) = highwater::channel(2);
+    /// producer.write_all(&[1, 2]).unwrap();
+    /// let late = producer.reserve_up_to_deadline(2, Instant::now() + Duration::from_millis(1));
+    /// assert_eq!(late.unwrap_err(), ReserveError::Timeout);
+    /// ```
     pub fn reserve_up_to_deadline(
         &mut self,
         slots: usize,
@@ -404,6 +589,18 @@ impl<T> Producer<T> {
     /// # Errors
     ///
     /// [`ReserveError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::ReserveError;
+    /// use std::time::Duration;
+    ///
+    /// let (mut producer, _consumer) = highwater::channel(2);
+    /// producer.write_all(&[1, 2]).unwrap();
+    /// let late = producer.reserve_up_to_timeout(2, Duration::from_millis(1));
+    /// assert_eq!(late.unwrap_err(), ReserveError::Timeout);
+    /// ```
     #[cfg(not(all(loom, feature = "loom")))]
     pub fn reserve_up_to_timeout(
         &mut self,
@@ -421,14 +618,25 @@ impl<T> WriteEnd<T> {
     /// Room for at most so many items, up to and with the one that reaches the high-water mark; while
     /// *need drain* is set, sleeps.
     pub(crate) fn room_to_mark(&mut self, wanted: usize) -> Result<WriteChunk<'_, T>, WaitError> {
+        self.room_to_mark_in_time(wanted, &Deadline::NEVER)
+            .map_err(WaitTimeoutError::without_deadline)
+    }
+
+    /// The same, with a time limit.
+    pub(crate) fn room_to_mark_in_time(
+        &mut self,
+        wanted: usize,
+        deadline: &Deadline,
+    ) -> Result<WriteChunk<'_, T>, WaitTimeoutError> {
         // First, or what there is room for is what there was before the sleep.
-        self.wait_drain()?;
+        self.wait_until_drained(deadline)?;
         let wanted = wanted.min(self.cursor.level().capacity());
         let room = self.cursor.room_to_mark(wanted);
-        match self.reserve_when_drained(wanted.min(room), Least::One, &Deadline::NEVER) {
+        match self.reserve_when_drained(wanted.min(room), Least::One, deadline) {
             Ok(chunk) => Ok(chunk),
-            Err(ReserveError::Closed(error)) => Err(error),
-            Err(_) => unreachable!("there was no deadline, and one slot is never too many"),
+            Err(ReserveError::Closed(error)) => Err(WaitTimeoutError::Closed(error)),
+            Err(ReserveError::Timeout) => Err(WaitTimeoutError::Timeout),
+            Err(ReserveError::TooLarge { .. }) => unreachable!("one slot is never too many"),
         }
     }
 
@@ -489,6 +697,16 @@ pub struct ReadChunk<'a, T, W: Weigh<T> = Items> {
 
 impl<T, W: Weigh<T>> ReadChunk<'_, T, W> {
     /// The number of items.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(8);
+    /// producer.write_all(&[1, 2, 3]).unwrap();
+    /// let chunk = consumer.try_chunk_up_to(8)?;
+    /// assert_eq!((chunk.len(), chunk.is_empty()), (3, false));
+    /// # Ok::<(), highwater::TryReadError>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.region.items()
     }
@@ -500,12 +718,31 @@ impl<T, W: Weigh<T>> ReadChunk<'_, T, W> {
 
     /// The items in order: two slices, as they may lie across the edge of the ring. The second is empty
     /// unless they do; the first is not, unless the chunk is.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// producer.write_all(&[1, 2, 3]).unwrap();
+    /// consumer.try_chunk(3).unwrap().consume_all();
+    /// producer.write_all(&[4, 5, 6]).unwrap(); // across the edge of the ring
+    /// assert_eq!(consumer.try_chunk(3).unwrap().as_slices(), (&[4][..], &[5, 6][..]));
+    /// ```
     pub fn as_slices(&self) -> (&[T], &[T]) {
         self.region.as_slices()
     }
 
     /// As [`as_slices`](Self::as_slices), to be changed where they lie. (What they count stays what it
     /// was when they were written.)
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// producer.write_all(b"abc").unwrap();
+    /// consumer.try_chunk(3).unwrap().as_mut_slices().0.make_ascii_uppercase();
+    /// assert_eq!(consumer.try_read(), Ok(b'A'));
+    /// ```
     pub fn as_mut_slices(&mut self) -> (&mut [T], &mut [T]) {
         self.region.as_mut_slices()
     }
@@ -516,6 +753,15 @@ impl<T, W: Weigh<T>> ReadChunk<'_, T, W> {
     ///
     /// If there are not so many: nothing is taken then. And if the drop of an item panics: all `count`
     /// are gone then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(8);
+    /// producer.write_all(&[1, 2, 3]).unwrap();
+    /// consumer.try_chunk(3).unwrap().consume(2);
+    /// assert_eq!(consumer.try_read(), Ok(3));
+    /// ```
     #[inline]
     pub fn consume(mut self, count: usize) {
         if let Some((before, now)) = self.region.give_back(count) {
@@ -554,6 +800,19 @@ impl<T, W: Weigh<T>> ReadChunk<'_, T, W> {
     }
 
     /// Takes all items out of the channel and drops them.
+    ///
+    /// # Panics
+    ///
+    /// If the drop of an item panics: all are gone then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(8);
+    /// producer.write_all(&[1, 2, 3]).unwrap();
+    /// consumer.try_chunk_up_to(8).unwrap().consume_all();
+    /// assert!(consumer.is_empty());
+    /// ```
     #[inline]
     pub fn consume_all(self) {
         let all = self.len();
@@ -582,6 +841,16 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// # Errors
     ///
     /// [`TryReadError`] if there is none, as of [`try_read`](Self::try_read).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(8);
+    /// producer.write_all(&[1, 2, 3]).unwrap();
+    /// let chunk = consumer.try_chunk_up_to(2)?;
+    /// assert_eq!(chunk.into_iter().collect::<Vec<_>>(), [1, 2]);
+    /// # Ok::<(), highwater::TryReadError>(())
+    /// ```
     #[inline]
     pub fn try_chunk_up_to(&mut self, items: usize) -> Result<ReadChunk<'_, T, W>, TryReadError> {
         let end = self.reader.end_mut();
@@ -608,6 +877,22 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// # Errors
     ///
     /// [`ReadError`] if nothing will come any more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::thread;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(64);
+    /// let writer = thread::spawn(move || producer.write_iter(0..1000).map(|()| producer.end()));
+    /// let mut sum = 0;
+    /// while let Ok(chunk) = consumer.chunk_up_to(64) {
+    ///     sum += chunk.as_slices().0.iter().chain(chunk.as_slices().1).sum::<u64>();
+    ///     chunk.consume_all(); // all 64 slots are free at once
+    /// }
+    /// assert_eq!(sum, 499_500);
+    /// # writer.join().unwrap().unwrap();
+    /// ```
     pub fn chunk_up_to(&mut self, items: usize) -> Result<ReadChunk<'_, T, W>, ReadError> {
         let end = self.reader.end_mut();
         end.find_some(items, &Deadline::NEVER)
@@ -620,6 +905,17 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// # Errors
     ///
     /// [`ReadTimeoutError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::ReadTimeoutError;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let (_producer, mut consumer) = highwater::channel::<u8>(4);
+    /// let late = consumer.chunk_up_to_deadline(4, Instant::now() + Duration::from_millis(1));
+    /// assert_eq!(late.unwrap_err(), ReadTimeoutError::Timeout);
+    /// ```
     pub fn chunk_up_to_deadline(
         &mut self,
         items: usize,
@@ -635,6 +931,17 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// # Errors
     ///
     /// [`ReadTimeoutError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::ReadTimeoutError;
+    /// use std::time::Duration;
+    ///
+    /// let (_producer, mut consumer) = highwater::channel::<u8>(4);
+    /// let late = consumer.chunk_up_to_timeout(4, Duration::from_millis(1));
+    /// assert_eq!(late.unwrap_err(), ReadTimeoutError::Timeout);
+    /// ```
     #[cfg(not(all(loom, feature = "loom")))]
     pub fn chunk_up_to_timeout(
         &mut self,
@@ -650,7 +957,11 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
 #[cfg(feature = "std")]
 impl<T, W: Weigh<T>> ReadEnd<T, W> {
     /// Sees to it that the cursor knows of an item, better of `items`.
-    fn find_some(&mut self, items: usize, deadline: &Deadline) -> Result<(), ReadTimeoutError> {
+    pub(crate) fn find_some(
+        &mut self,
+        items: usize,
+        deadline: &Deadline,
+    ) -> Result<(), ReadTimeoutError> {
         loop {
             match self.look_for(items.min(1), items) {
                 Ok(()) => return Ok(()),
@@ -675,6 +986,13 @@ impl<T> Consumer<T> {
     /// Less from one moment to the next if the producer lowers that mark. [`chunk`](Self::chunk) then fails as
     /// `TooLarge`; whoever waits by a descriptor or a callback for so many, as [`try_chunk`](Self::try_chunk)
     /// found fewer, asks for this once more, before the wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (_producer, consumer) = highwater::channel::<u8>(8);
+    /// assert_eq!(consumer.max_chunk(), 5); // at 4, the low-water mark, a producer that was told to stop goes on
+    /// ```
     pub fn max_chunk(&self) -> usize {
         self.reader.shared().max_chunk()
     }
@@ -723,6 +1041,20 @@ impl<T> Consumer<T> {
     /// [`ChunkError`]: as of [`read`](Self::read); `TooLarge` if it could wait for ever, see
     /// [`max_chunk`](Self::max_chunk). If the producer lowers its mark so that this comes true during the
     /// sleep, the sleep ends with that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::thread;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(16);
+    /// let writer = thread::spawn(move || producer.write_iter(0..10).map(|()| producer.end()));
+    /// assert_eq!(consumer.chunk(4)?.into_iter().sum::<i32>(), 0 + 1 + 2 + 3);
+    /// assert_eq!(consumer.chunk(4)?.into_iter().sum::<i32>(), 4 + 5 + 6 + 7);
+    /// assert_eq!(consumer.chunk(4)?.len(), 2); // the last ones
+    /// # writer.join().unwrap().unwrap();
+    /// # Ok::<(), highwater::ChunkError>(())
+    /// ```
     pub fn chunk(&mut self, items: usize) -> Result<ReadChunk<'_, T>, ChunkError> {
         self.reader
             .end_mut()
@@ -734,6 +1066,19 @@ impl<T> Consumer<T> {
     /// # Errors
     ///
     /// [`ChunkError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::{ChunkError, ReadTimeoutError};
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// producer.write(1).unwrap();
+    /// let late = consumer.chunk_deadline(2, Instant::now() + Duration::from_millis(1));
+    /// assert_eq!(late.unwrap_err(), ChunkError::Read(ReadTimeoutError::Timeout));
+    /// assert_eq!(consumer.try_read(), Ok(1)); // nothing was taken
+    /// ```
     pub fn chunk_deadline(
         &mut self,
         items: usize,
@@ -749,6 +1094,18 @@ impl<T> Consumer<T> {
     /// # Errors
     ///
     /// [`ChunkError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::{ChunkError, ReadTimeoutError};
+    /// use std::time::Duration;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// producer.write(1).unwrap();
+    /// let late = consumer.chunk_timeout(2, Duration::from_millis(1));
+    /// assert_eq!(late.unwrap_err(), ChunkError::Read(ReadTimeoutError::Timeout));
+    /// ```
     #[cfg(not(all(loom, feature = "loom")))]
     pub fn chunk_timeout(
         &mut self,
@@ -818,6 +1175,17 @@ impl Consumer<u8> {
 }
 
 /// Takes the items of a [`ReadChunk`] one by one. Those that were not taken stay in the channel.
+///
+/// # Examples
+///
+/// ```
+/// let (mut producer, mut consumer) = highwater::channel(8);
+/// producer.write_all(&[1, 2, 3]).unwrap();
+/// let mut items = consumer.try_chunk(3).unwrap().into_iter();
+/// assert_eq!((items.next(), items.len()), (Some(1), 2));
+/// drop(items);
+/// assert_eq!(consumer.len(), 2); // the others are still there
+/// ```
 pub struct ReadChunkIter<'a, T, W: Weigh<T> = Items> {
     chunk: ReadChunk<'a, T, W>,
 }

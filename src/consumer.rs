@@ -146,7 +146,7 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// # Errors
     ///
     /// [`TryReadError`]: `Empty` if nothing is there yet; `Ended`, `Abandoned` or `Aborted` if
-    /// nothing will come any more. The first two come only after everything that was written has
+    /// nothing will come any more. `Ended` and `Abandoned` come only after everything that was written has
     /// been read.
     ///
     /// # Examples
@@ -226,6 +226,18 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// Whether the stream has come to its clean end: the producer ended it (or was told that this
     /// end takes no more), and everything was read. False after an abandonment or an abort, which
     /// reading tells.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// producer.write("last").unwrap();
+    /// producer.end();
+    /// assert!(!consumer.is_ended()); // one is still there
+    /// consumer.try_read()?;
+    /// assert!(consumer.is_ended());
+    /// # Ok::<(), highwater::TryReadError>(())
+    /// ```
     pub fn is_ended(&self) -> bool {
         self.reader.shared().meaning_of_empty() == TryReadError::Ended
             && !self
@@ -468,6 +480,13 @@ impl<T, W> Consumer<T, W> {
     /// sleeps in, returns `Closed`. It finds the reason with
     /// [`cancel_reason`](crate::Producer::cancel_reason) or in its [`WaitError`](crate::WaitError).
     ///
+    /// # Panics
+    ///
+    /// If the drop of an item panics; all others are dropped all the same, and the producer has been told. So it is as this end is dropped,
+    /// and in the first operation after an abort, which drops what was buffered.
+    ///
+    /// # Examples
+    ///
     /// ```
     /// let (mut producer, consumer) = highwater::channel(4);
     /// producer.write(1)?;
@@ -508,6 +527,15 @@ impl<T, W> Consumer<T, W> {
 
     /// What is buffered now, in items or weight. The producer can make it more at any moment, and
     /// nobody can make it less. 0 once the producer has aborted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, consumer) = highwater::channel(4);
+    /// producer.write_all(&[1, 2]).unwrap();
+    /// assert_eq!((consumer.len(), consumer.is_empty()), (2, false));
+    /// assert_eq!((consumer.high_water_mark(), consumer.low_water_mark(), consumer.capacity()), (4, 2, 4));
+    /// ```
     pub fn len(&self) -> usize {
         self.reader.shared().len()
     }
@@ -533,6 +561,16 @@ impl<T, W> Consumer<T, W> {
     }
 
     /// A handle through which any thread can watch the channel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// let monitor = consumer.monitor();
+    /// producer.write("item").unwrap();
+    /// consumer.try_read().unwrap();
+    /// assert_eq!(monitor.stats().items_read, 1);
+    /// ```
     pub fn monitor(&self) -> Monitor {
         Monitor::new(self.reader.shared().clone())
     }
@@ -579,6 +617,32 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     ///
     /// [`EventFdError`](crate::EventFdError) if the system gives no descriptor, for instance as the process
     /// has too many. The channel is as it was.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::TryReadError;
+    /// use rustix::event::{poll, PollFd, PollFlags};
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(2);
+    /// let ready = consumer.ready_fd()?;
+    /// # let writer =
+    /// std::thread::spawn(move || producer.write_iter(0..100).map(|()| producer.end()));
+    /// let mut sum = 0;
+    /// loop {
+    ///     match consumer.try_read() {
+    ///         Ok(item) => sum += item,
+    ///         Err(TryReadError::Empty) => {
+    ///             poll(&mut [PollFd::new(&ready, PollFlags::IN)], None)?; // and whatever else there is
+    ///         }
+    ///         Err(TryReadError::Ended) => break,
+    ///         Err(error) => return Err(error.into()),
+    ///     }
+    /// }
+    /// assert_eq!(sum, 4950);
+    /// # writer.join().unwrap()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cfg(all(feature = "eventfd", target_os = "linux"))]
     pub fn ready_fd(&mut self) -> Result<crate::EventFd, crate::EventFdError> {
         let end = self.reader.end_mut();
@@ -620,6 +684,20 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     }
 
     /// Calls nothing any more. A call that is under way in the producer's thread may still go on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(2);
+    /// let (events, event_loop) = mpsc::channel();
+    /// consumer.on_ready(move || drop(events.send("ready")));
+    /// assert!(consumer.try_read().is_err()); // it would be called at the next item
+    /// consumer.clear_on_ready();
+    /// producer.write("item").unwrap();
+    /// assert!(event_loop.try_recv().is_err());
+    /// ```
     pub fn clear_on_ready(&mut self) {
         self.set_callback(None);
     }
@@ -686,6 +764,19 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
     /// # Errors
     ///
     /// [`ReadTimeoutError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::ReadTimeoutError;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// let deadline = Instant::now() + Duration::from_millis(1);
+    /// producer.write("in time").unwrap();
+    /// assert_eq!(consumer.read_deadline(deadline), Ok("in time"));
+    /// assert_eq!(consumer.read_deadline(deadline), Err(ReadTimeoutError::Timeout));
+    /// ```
     #[inline]
     pub fn read_deadline(&mut self, deadline: Instant) -> Result<T, ReadTimeoutError> {
         self.read_in_time(|| Deadline::at(deadline), |error| error)
@@ -741,6 +832,18 @@ impl<T, W: Weigh<T>> Consumer<T, W> {
 
     /// Iterates over the items; sleeps while there are none. As [`std::io::Lines`] does, it gives
     /// `Result`s: a clean end stops the iteration, an abandonment or an abort is one last `Err`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::ReadError;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// producer.write_all(&[1, 2]).unwrap();
+    /// drop(producer); // without an end
+    /// let items: Vec<_> = consumer.iter().collect();
+    /// assert_eq!(items, [Ok(1), Ok(2), Err(ReadError::Abandoned)]);
+    /// ```
     pub fn iter(&mut self) -> Iter<'_, T, W> {
         Iter {
             consumer: self,
@@ -823,6 +926,14 @@ impl<T, W> fmt::Debug for Consumer<T, W> {
 }
 
 /// Takes what is there. Made by [`Consumer::try_iter`].
+///
+/// # Examples
+///
+/// ```
+/// let (mut producer, mut consumer) = highwater::channel(4);
+/// producer.write_all(&[1, 2, 3]).unwrap();
+/// assert_eq!(consumer.try_iter().sum::<i32>(), 6);
+/// ```
 pub struct TryIter<'a, T, W = Items> {
     consumer: &'a mut Consumer<T, W>,
 }
@@ -843,6 +954,15 @@ impl<T, W: Weigh<T>> Iterator for TryIter<'_, T, W> {
 }
 
 /// Reads to the end. Made by [`Consumer::iter`].
+///
+/// # Examples
+///
+/// ```
+/// let (mut producer, mut consumer) = highwater::channel(4);
+/// producer.write_all(&[1, 2, 3]).unwrap();
+/// producer.end();
+/// assert_eq!(consumer.iter().sum::<Result<i32, _>>(), Ok(6));
+/// ```
 #[cfg(feature = "std")]
 pub struct Iter<'a, T, W = Items> {
     consumer: &'a mut Consumer<T, W>,
@@ -850,6 +970,18 @@ pub struct Iter<'a, T, W = Items> {
 }
 
 /// Reads to the end. Made by `into_iter` of a [`Consumer`].
+///
+/// # Examples
+///
+/// ```
+/// let (mut producer, consumer) = highwater::channel(4);
+/// producer.write_all(&[1, 2, 3]).unwrap();
+/// producer.end();
+/// for item in consumer {
+///     assert!(item? > 0);
+/// }
+/// # Ok::<(), highwater::ReadError>(())
+/// ```
 #[cfg(feature = "std")]
 pub struct IntoIter<T, W = Items> {
     consumer: Consumer<T, W>,

@@ -38,9 +38,20 @@ use std::{error::Error, io};
 pub struct Reason(Arc<dyn Error + Send + Sync>);
 
 impl Reason {
-    /// Makes a reason of an error or a string.
+    /// Makes a reason of an error or a string. One that came from another channel is passed on as it is.
+    ///
+    /// ```
+    /// use highwater::Reason;
+    /// let reason = Reason::new("the disk is full");
+    /// assert_eq!(reason.to_string(), "the disk is full");
+    /// assert_eq!(reason, reason.clone());
+    /// assert_ne!(reason, Reason::new("the disk is full")); // another one, with the same words
+    /// ```
     pub fn new(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self(Arc::from(reason.into()))
+        match reason.into().downcast::<Self>() {
+            Ok(reason) => *reason,
+            Err(reason) => Self(Arc::from(reason)),
+        }
     }
 
     /// The error itself, for instance to `downcast_ref` it.
@@ -91,28 +102,41 @@ impl Eq for Reason {}
 ///
 /// What must hold: low-water mark <= high-water mark <= capacity (of a channel that counts items), or
 /// <= limit (of one that weighs them).
+///
+/// # Examples
+///
+/// ```
+/// use highwater::MarkError;
+///
+/// let (mut producer, _consumer) = highwater::channel::<u8>(8); // capacity 8, marks 8 and 4
+/// let refused = producer.set_high_water_mark(9);
+/// assert_eq!(refused, Err(MarkError::HighAboveCapacity { high: 9, capacity: 8 }));
+/// let refused = producer.set_low_water_mark(9);
+/// assert_eq!(refused, Err(MarkError::LowAboveHigh { low: 9, high: 8 }));
+/// assert_eq!((producer.high_water_mark(), producer.low_water_mark()), (8, 4)); // as they were
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MarkError {
     /// The low-water mark is above the high-water mark.
     LowAboveHigh {
-        /// The low-water mark.
+        /// The low-water mark, in items or weight.
         low: usize,
-        /// The high-water mark.
+        /// The high-water mark, in items or weight.
         high: usize,
     },
     /// The high-water mark is more items than the channel has slots.
     HighAboveCapacity {
-        /// The high-water mark.
+        /// The high-water mark, in items.
         high: usize,
         /// The capacity in slots.
         capacity: usize,
     },
     /// The high-water mark is above the hard limit of a weighted channel.
     HighAboveLimit {
-        /// The high-water mark.
+        /// The high-water mark, in weight.
         high: usize,
-        /// The limit, in the unit of the weight.
+        /// The limit, in weight.
         limit: usize,
     },
 }
@@ -139,6 +163,17 @@ impl fmt::Display for MarkError {
 impl Error for MarkError {}
 
 /// Why [`Builder::build`](crate::Builder::build) made no channel.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::{BuildError, Builder, MarkError};
+///
+/// let error = Builder::new().high_water_mark(100).capacity(10).build::<u8>().unwrap_err();
+/// assert_eq!(error, BuildError::Marks(MarkError::HighAboveCapacity { high: 100, capacity: 10 }));
+/// let error = Builder::new().limit(1000).build::<u8>().unwrap_err(); // counts items: 1000 of what?
+/// assert_eq!(error, BuildError::LimitWithoutWeight { limit: 1000 });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -160,7 +195,7 @@ pub enum BuildError {
     },
     /// A limit was set for a channel that counts items; its limit is the capacity.
     LimitWithoutWeight {
-        /// The limit.
+        /// The limit, in weight.
         limit: usize,
     },
     /// The marks contradict each other or the capacity.
@@ -215,6 +250,22 @@ const ABANDONED: &str =
     "the producer went away without ending the stream: what was read may be incomplete";
 
 /// Why [`Producer::try_write`](crate::Producer::try_write) did not accept an item, and the item.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::{Flow, TryWriteError};
+///
+/// let (mut producer, mut consumer) = highwater::channel(1);
+/// producer.write(String::from("first"))?;
+/// let item = match producer.try_write(String::from("second")) {
+///     Err(TryWriteError::WouldBlock(item)) => item, // not lost: to be written after drain
+///     other => panic!("{other:?}"),
+/// };
+/// assert_eq!(consumer.read()?, "first");
+/// assert_eq!(producer.try_write(item), Ok(Flow::Backpressure));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TryWriteError<T> {
     /// The channel is full. Wait for drain, then write the item again.
@@ -225,11 +276,38 @@ pub enum TryWriteError<T> {
 }
 
 /// Why a blocking write did not accept an item: the consumer takes no more. Holds the item.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::WriteError;
+///
+/// let (mut producer, consumer) = highwater::channel::<&str>(4);
+/// consumer.cancel("the disk is full");
+/// assert_eq!(producer.write("a line"), Err(WriteError("a line")));
+/// assert_eq!(producer.cancel_reason().unwrap().to_string(), "the disk is full");
+/// ```
 #[cfg(feature = "std")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct WriteError<T>(pub T);
 
 /// Why a write with a time limit did not accept an item, and the item.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::WriteTimeoutError;
+/// use std::time::Duration;
+///
+/// let (mut producer, consumer) = highwater::channel(1);
+/// producer.write("taken")?;
+/// let late = producer.write_timeout("late", Duration::ZERO);
+/// assert_eq!(late, Err(WriteTimeoutError::Timeout("late")));
+/// drop(consumer);
+/// let late = producer.write_timeout("late", Duration::from_secs(3600)); // returns at once
+/// assert_eq!(late, Err(WriteTimeoutError::Closed("late")));
+/// # Ok::<(), highwater::WriteError<&str>>(())
+/// ```
 #[cfg(feature = "std")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum WriteTimeoutError<T> {
@@ -245,6 +323,16 @@ macro_rules! write_error {
     ($name:ident { $($pattern:pat => $item:ident, $text:expr, $label:expr, $kind:ident;)+ }) => {
         impl<T> $name<T> {
             /// Gives the item back.
+            ///
+            /// ```
+            /// use std::time::Duration;
+            /// let (mut producer, consumer) = highwater::channel(4);
+            /// drop(consumer);
+            /// assert_eq!(producer.try_write("one").unwrap_err().into_inner(), "one");
+            /// assert_eq!(producer.write("two").unwrap_err().into_inner(), "two");
+            /// let error = producer.write_timeout("three", Duration::ZERO).unwrap_err();
+            /// assert_eq!(error.into_inner(), "three");
+            /// ```
             pub fn into_inner(self) -> T {
                 match self {
                     $($pattern => $item,)+
@@ -318,6 +406,18 @@ impl<T> From<WriteError<T>> for WriteTimeoutError<T> {
 /// The consumer takes no more items, so that what was waited for (drain, finish) will not happen.
 ///
 /// Has the consumer's reason, if it gave one.
+///
+/// # Examples
+///
+/// ```
+/// let (mut producer, consumer) = highwater::channel(4);
+/// producer.write("unread")?;
+/// drop(consumer);
+/// let error = producer.end().wait().unwrap_err(); // it will never be read
+/// assert_eq!(error.reason(), None);
+/// assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::BrokenPipe);
+/// # Ok::<(), highwater::WriteError<&str>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitError {
     pub(crate) reason: Option<Reason>,
@@ -326,6 +426,15 @@ pub struct WaitError {
 impl WaitError {
     /// What the consumer passed to [`cancel`](crate::Consumer::cancel); `None` if it was
     /// dropped, or closed the channel.
+    ///
+    /// ```
+    /// use std::io;
+    /// let (mut producer, consumer) = highwater::channel::<u8>(4);
+    /// consumer.cancel(io::Error::from(io::ErrorKind::PermissionDenied));
+    /// let error = producer.wait_drain().unwrap_err();
+    /// let cause = error.reason().unwrap().get_ref().downcast_ref::<io::Error>().unwrap();
+    /// assert_eq!(cause.kind(), io::ErrorKind::PermissionDenied);
+    /// ```
     pub fn reason(&self) -> Option<&Reason> {
         self.reason.as_ref()
     }
@@ -347,6 +456,21 @@ impl Error for WaitError {
 }
 
 /// Why a wait with a time limit did not see what it waited for.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::WaitTimeoutError;
+/// use std::time::Duration;
+///
+/// let (mut producer, consumer) = highwater::channel(4);
+/// producer.write("unread")?;
+/// let mut finish = producer.end();
+/// assert_eq!(finish.wait_timeout(Duration::ZERO), Err(WaitTimeoutError::Timeout)); // it can be asked again
+/// drop(consumer);
+/// assert!(matches!(finish.wait_timeout(Duration::ZERO), Err(WaitTimeoutError::Closed(_)))); // final
+/// # Ok::<(), highwater::WriteError<&str>>(())
+/// ```
 #[cfg(feature = "std")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaitTimeoutError {
@@ -401,6 +525,21 @@ impl From<WaitTimeoutError> for io::Error {
 }
 
 /// Why a read gave no item although it could wait: nothing will come any more.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::ReadError;
+/// use std::io;
+///
+/// let (mut producer, mut consumer) = highwater::channel(4);
+/// producer.write("half of it")?;
+/// drop(producer); // a panic, an early return: no end
+/// assert_eq!(consumer.read(), Ok("half of it"));
+/// assert_eq!(consumer.read(), Err(ReadError::Abandoned));
+/// assert_eq!(io::Error::from(ReadError::Abandoned).kind(), io::ErrorKind::UnexpectedEof);
+/// # Ok::<(), highwater::WriteError<&str>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadError {
     /// The producer ended the stream, and everything was read.
@@ -413,6 +552,20 @@ pub enum ReadError {
 }
 
 /// Why [`Consumer::try_read`](crate::Consumer::try_read) gave no item.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::TryReadError;
+/// use std::io;
+///
+/// let (producer, mut consumer) = highwater::channel::<u8>(4);
+/// assert_eq!(consumer.try_read(), Err(TryReadError::Empty)); // not final
+/// producer.end();
+/// assert_eq!(consumer.try_read(), Err(TryReadError::Ended)); // final
+/// assert_eq!(io::Error::from(TryReadError::Empty).kind(), io::ErrorKind::WouldBlock);
+/// assert_eq!(io::Error::from(TryReadError::Ended).kind(), io::ErrorKind::UnexpectedEof);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TryReadError {
     /// Nothing is there yet.
@@ -426,6 +579,21 @@ pub enum TryReadError {
 }
 
 /// Why a read with a time limit gave no item.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::ReadTimeoutError;
+/// use std::time::Duration;
+///
+/// let (producer, mut consumer) = highwater::channel::<u8>(4);
+/// assert_eq!(consumer.read_timeout(Duration::ZERO), Err(ReadTimeoutError::Timeout));
+/// producer.abort("the sensor was unplugged");
+/// match consumer.read_timeout(Duration::from_secs(3600)) { // returns at once
+///     Err(ReadTimeoutError::Aborted(reason)) => assert_eq!(reason.to_string(), "the sensor was unplugged"),
+///     other => panic!("{other:?}"),
+/// }
+/// ```
 #[cfg(feature = "std")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadTimeoutError {
@@ -460,14 +628,19 @@ impl Error for ReadError {
 
 #[cfg(feature = "std")]
 impl From<ReadError> for io::Error {
-    /// An abort keeps the kind of its reason, if that is an `io::Error`.
+    /// An abort keeps the kind of its reason, if that is an `io::Error`; but not `Interrupted` or `WouldBlock`, which ask for another try.
     fn from(error: ReadError) -> Self {
         let kind = match &error {
             ReadError::Ended | ReadError::Abandoned => io::ErrorKind::UnexpectedEof,
             ReadError::Aborted(reason) => reason
                 .get_ref()
                 .downcast_ref::<io::Error>()
-                .map_or(io::ErrorKind::ConnectionAborted, io::Error::kind),
+                .map(io::Error::kind)
+                .filter(|kind| {
+                    // Whoever got these would try again, for ever.
+                    !matches!(kind, io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
+                })
+                .unwrap_or(io::ErrorKind::ConnectionAborted),
         };
         io::Error::new(kind, error)
     }
@@ -488,6 +661,17 @@ macro_rules! read_error {
 
         impl $name {
             /// The same as a [`ReadError`], or `None` if nothing is final yet.
+            ///
+            /// ```
+            /// use highwater::ReadError;
+            /// use std::time::Duration;
+            /// let (producer, mut consumer) = highwater::channel::<u8>(4);
+            /// assert_eq!(consumer.try_read().unwrap_err().into_read_error(), None); // empty
+            /// let in_time = consumer.read_timeout(Duration::ZERO);
+            /// assert_eq!(in_time.unwrap_err().into_read_error(), None); // timed out
+            /// producer.end();
+            /// assert_eq!(consumer.try_read().unwrap_err().into_read_error(), Some(ReadError::Ended));
+            /// ```
             pub fn into_read_error(self) -> Option<ReadError> {
                 match self {
                     Self::$extra => None,
@@ -534,6 +718,16 @@ read_error!(TryReadError, Empty, EMPTY, WouldBlock);
 read_error!(ReadTimeoutError, Timeout, READ_TIMEOUT, TimedOut);
 
 #[cfg(feature = "std")]
+impl WaitTimeoutError {
+    pub(crate) fn without_deadline(self) -> WaitError {
+        match self {
+            Self::Closed(error) => error,
+            Self::Timeout => unreachable!("there was no deadline"),
+        }
+    }
+}
+
+#[cfg(feature = "std")]
 impl ReadTimeoutError {
     pub(crate) fn without_deadline(self) -> ReadError {
         self.into_read_error()
@@ -542,6 +736,21 @@ impl ReadTimeoutError {
 }
 
 /// There is no [`EventFd`](crate::EventFd) for this end. The channel goes on without it.
+///
+/// # Examples
+///
+/// ```
+/// use rustix::{io::Errno, process::{getrlimit, setrlimit, Resource, Rlimit}};
+///
+/// let (_producer, mut consumer) = highwater::channel::<u8>(4);
+/// let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+/// setrlimit(Resource::Nofile, Rlimit { current: Some(0), maximum })?; // no more descriptors
+/// let error = std::io::Error::from(consumer.ready_fd().unwrap_err());
+/// assert_eq!(error.raw_os_error(), Some(Errno::MFILE.raw_os_error()));
+/// setrlimit(Resource::Nofile, Rlimit { current, maximum })?;
+/// assert!(consumer.ready_fd().is_ok()); // it can be asked again
+/// # Ok::<(), Errno>(())
+/// ```
 #[cfg(all(feature = "eventfd", target_os = "linux"))]
 #[derive(Debug)]
 pub struct EventFdError(pub(crate) io::Error);

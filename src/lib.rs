@@ -75,11 +75,23 @@
 //! | read | [`try_read`](Consumer::try_read) | [`read`](Consumer::read) | `read_timeout`, `read_deadline` |
 //! | until finish | [`Finish::try_wait`] | [`Finish::wait`] | `wait_timeout`, `wait_deadline` |
 //!
-//! All can be mixed on the same end. An end that waits looks again for some microseconds, then sleeps,
-//! and uses no CPU. Every event that can end its wait wakes it: data or drain, end, abandonment,
+//! What waits many times in a row (`write_all`, `read_exact`, `write_iter`, iterators, [`fill_from`](ByteProducer::fill_from),
+//! [`drain_to`](ByteConsumer::drain_to)) has no time limit of its own: repeat what it is made of, with one deadline.
+//!
+//! All can be mixed on the same end. An end that waits spins at first, for 20 to 80 microseconds at most and only where that
+//! has helped, in a task, too; then it sleeps, and uses no CPU. Every event that can end its wait wakes it: data or drain, end, abandonment,
 //! abort, close, cancel. An item that finds room, or is there, costs no lock, no system call, and on
 //! Linux no fence either, but for one read in 128 or more ([`barrier`] says how, and how to have it
-//! otherwise). Only the item for which the other side sleeps pays for more: the wake-up.
+//! otherwise). Only the item for which the other side sleeps pays for more: the wake-up; and in an event loop the
+//! operation after which an end has to wait, for arming its descriptor or callback.
+//!
+//! # Ordering
+//!
+//! Items come in the order in which they were written, each once. What a producer did before it wrote an item, or before it ended,
+//! aborted or went, has happened before the read that returns the item, or the operation that tells of the end (in the sense of
+//! the memory model, as if a lock were handed over). The same holds the other way round: what a consumer did before it read an item has happened
+//! before the operation that finds the room, the shorter length, the drain or the finish that comes of it; and what it did before it closed,
+//! cancelled or went, before the `Closed` that tells of that. A [`Monitor`] in a third thread sees states, lengths and numbers in the same way.
 //!
 //! # Three doors
 //!
@@ -106,8 +118,11 @@
 //! | all of it | | [`write_all`](Producer::write_all), [`read_exact`](Consumer::read_exact) | |
 //! | single writes, published together (Node's `cork`) | [`batch`](Producer::batch) | [`batch`](Producer::batch), [`write_iter`](Producer::write_iter) | [`Batch`] |
 //!
-//! Each is one publication, and at most one wake-up. A chunk that is dropped loses nothing: what was
-//! put in and not committed is dropped, what was not taken out stays. One that is forgotten
+//! What sleeps has forms with a time limit here, too: `reserve_timeout`, `write_slice_deadline`, and so on.
+//!
+//! Each chunk, slice and flush is one publication, and at most one wake-up (`write_all` and `read_exact` are as many slices as it
+//! takes, `write_iter` flushes every 64 items). A chunk that is dropped publishes nothing: what was put in and not
+//! committed is dropped, and what was not taken out stays. One that is forgotten
 //! ([`core::mem::forget`]) may leak, and hands nothing out twice.
 //!
 //! # Bytes and pipes
@@ -137,7 +152,7 @@
 //! # Choosing numbers
 //!
 //! The high-water mark is how much work the consumer should find when the producer is late: about what
-//! it does in the time that a sleeping thread takes to run again (some 50 microseconds), and more
+//! it does in the time that a sleeping thread takes to run again (some 25 microseconds where it was measured), and more
 //! if either side works in bursts. Larger marks cost memory and delay, and bring nothing more. For
 //! messages of varied size count bytes: [`Builder::weigh_by`] with [`Bytes`]. The [`Monitor`] shows
 //! how it went: if `times_told_to_stop` is high the consumer is the slow side, and no mark will help.

@@ -34,6 +34,22 @@ pub struct Monitor {
 }
 
 /// Where a channel stands in its life.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::State;
+///
+/// let (mut producer, mut consumer) = highwater::channel(4);
+/// let monitor = producer.monitor();
+/// producer.write("an item")?;
+/// assert_eq!(monitor.state(), State::Open);
+/// producer.end();
+/// assert_eq!(monitor.state(), State::Ended); // the item is still there
+/// consumer.read()?;
+/// assert_eq!(monitor.state(), State::Finished);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
@@ -57,6 +73,22 @@ pub enum State {
 ///
 /// Whoever sees an item counted as written (or read) also sees what the producer (or consumer) did
 /// before that.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::Flow;
+///
+/// let (mut producer, mut consumer) = highwater::channel(2); // low-water mark: 1
+/// while producer.try_write("item")? == Flow::Ready {}
+/// consumer.read()?;
+/// assert!(!producer.need_drain()); // finds the drain
+///
+/// let stats = consumer.monitor().stats();
+/// assert_eq!((stats.items_written, stats.items_read, stats.peak_len), (2, 1, 2));
+/// assert_eq!((stats.times_told_to_stop, stats.drains), (1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -74,15 +106,16 @@ pub struct Stats {
     /// How often *need drain* ended by a drain. At most `times_told_to_stop`; there is none for a stop
     /// that a cancel ended, or a write that gave up.
     pub drains: usize,
-    /// The greatest length that either end, or this call, has seen. Never more than there was, and not
+    /// The greatest length, in items or weight, that either end, or this call, has seen. Never more than there was, and not
     /// much less: the ends do not look at each other for every item, so that a peak which the consumer
     /// cut down at once may have gone by unseen.
     pub peak_len: usize,
-    /// How often the producer, or its `Finish`, went to sleep.
+    /// How often the producer, or its `Finish`, began to wait: asleep, as a pending task, or by a descriptor or a
+    /// callback. A wait that looks again by itself counts each time.
     pub producer_parks: usize,
     /// How often the consumer's doings woke it.
     pub producer_wake_ups: usize,
-    /// How often the consumer went to sleep.
+    /// How often the consumer began to wait, in the same sense.
     pub consumer_parks: usize,
     /// How often the producer's doings woke it.
     pub consumer_wake_ups: usize,
@@ -104,22 +137,51 @@ impl Monitor {
     ///
     /// Exact at some moment of the call. Only if both ends are so busy that no moment can be caught it
     /// is an estimate, from 0 to the capacity (or limit).
+    ///
+    /// ```
+    /// use highwater::Builder;
+    /// let (mut producer, _consumer) = Builder::new().high_water_mark(4).capacity(6).build()?;
+    /// let monitor = producer.monitor();
+    /// for i in 0..5 {
+    ///     let _ = producer.try_write(i)?; // ignores the signal
+    /// }
+    /// assert_eq!(monitor.len(), 5);
+    /// assert_eq!((monitor.low_water_mark(), monitor.high_water_mark(), monitor.capacity()), (2, 4, 6));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn len(&self) -> usize {
         self.shared.len()
     }
 
     /// Whether nothing is buffered. A channel with items of weight 0 is not empty to its consumer,
     /// but has a length of 0.
+    ///
+    /// ```
+    /// use highwater::{Builder, Bytes};
+    /// let (mut producer, mut consumer) = Builder::new().weigh_by(Bytes).build::<&str>()?;
+    /// producer.write("")?;
+    /// assert!(consumer.monitor().is_empty());
+    /// assert_eq!(consumer.read()?, "");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The length from which a write says stop.
+    /// The length from which a write says stop, in items or weight. The producer can change it.
+    ///
+    /// ```
+    /// let (mut producer, consumer) = highwater::channel::<u8>(8);
+    /// let monitor = consumer.monitor();
+    /// producer.set_high_water_mark(4)?;
+    /// assert_eq!((monitor.high_water_mark(), monitor.low_water_mark()), (4, 2)); // half of it, as nobody chose
+    /// # Ok::<(), highwater::MarkError>(())
+    /// ```
     pub fn high_water_mark(&self) -> usize {
         self.shared.accounting.high()
     }
 
-    /// The length at which a drain happens.
+    /// The length at which a drain happens, in items or weight. The producer can change it.
     pub fn low_water_mark(&self) -> usize {
         self.shared.accounting.low()
     }
@@ -130,6 +192,18 @@ impl Monitor {
     }
 
     /// Where the channel stands.
+    ///
+    /// ```
+    /// use highwater::State;
+    /// let (mut producer, consumer) = highwater::channel(4);
+    /// let monitor = producer.monitor();
+    /// producer.write("unread")?;
+    /// drop(producer);
+    /// assert_eq!(monitor.state(), State::Abandoned);
+    /// drop(consumer); // with what was left in it
+    /// assert_eq!(monitor.state(), State::Cancelled);
+    /// # Ok::<(), highwater::WriteError<&str>>(())
+    /// ```
     pub fn state(&self) -> State {
         let (shared, accounting) = (&*self.shared, &*self.shared.accounting);
         // In this order: an end that is not open any more has moved its index for the last time.
@@ -152,6 +226,18 @@ impl Monitor {
     }
 
     /// The counters. Each is exact at some moment of the call, but not all at the same one.
+    ///
+    /// ```
+    /// use highwater::{Builder, Bytes};
+    /// let (mut producer, mut consumer) = Builder::new().weigh_by(Bytes).build::<&str>()?;
+    /// producer.write("four")?;
+    /// producer.write("seventy")?;
+    /// consumer.read()?;
+    /// let stats = producer.monitor().stats();
+    /// assert_eq!((stats.items_written, stats.weight_written), (2, 11));
+    /// assert_eq!((stats.items_read, stats.weight_read), (1, 4));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn stats(&self) -> Stats {
         let shared = &*self.shared;
         let accounting = &shared.accounting;

@@ -35,6 +35,17 @@ use {
 ///
 /// To ignore it is a compiler warning. Nothing breaks if you go on nevertheless, up to the capacity:
 /// an item that finds no room comes back as [`TryWriteError::WouldBlock`].
+///
+/// # Examples
+///
+/// ```
+/// use highwater::Flow;
+///
+/// let (mut producer, _consumer) = highwater::channel(2);
+/// assert_eq!(producer.try_write("first")?, Flow::Ready);
+/// assert_eq!(producer.try_write("second")?, Flow::Backpressure);
+/// # Ok::<(), highwater::TryWriteError<&str>>(())
+/// ```
 #[must_use = "`Flow::Backpressure` says: stop writing until the channel has drained (`wait_drain`, `need_drain`)"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Flow {
@@ -55,6 +66,14 @@ impl Flow {
     }
 
     /// Whether this says stop.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, _consumer) = highwater::channel(1);
+    /// assert!(producer.try_write("item")?.is_backpressure());
+    /// # Ok::<(), highwater::TryWriteError<&str>>(())
+    /// ```
     pub fn is_backpressure(self) -> bool {
         self == Self::Backpressure
     }
@@ -74,9 +93,7 @@ impl Flow {
 /// use highwater::{Flow, TryWriteError};
 ///
 /// let (mut producer, mut consumer) = highwater::channel(8);
-/// let mut samples = 0..100;
-/// while !producer.need_drain() {
-///     let Some(sample) = samples.next() else { break };
+/// for sample in 0..100 {
 ///     match producer.try_write(sample) {
 ///         Ok(Flow::Ready) => {}
 ///         Ok(Flow::Backpressure) => break, // accepted; the next one after drain
@@ -245,6 +262,17 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// the length is at the low-water mark *and* there is room for the refused item (in a weighted
     /// channel whose slots were full: when half of them are free), so that it is not sent in circles.
     /// That holds until another item is accepted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(2);
+    /// assert!(!producer.need_drain());
+    /// producer.write_all(&[1, 2]).unwrap();
+    /// assert!(producer.need_drain()); // at the high-water mark
+    /// consumer.try_read().unwrap();
+    /// assert!(!producer.need_drain()); // at the low one
+    /// ```
     pub fn need_drain(&self) -> bool {
         // The usual case: while there is surely room nobody was told to stop, and nothing is held back.
         if self.writer.has_room() {
@@ -265,6 +293,15 @@ impl<T, W: Weigh<T>> Producer<T, W> {
 
     /// What is buffered now, in items or weight. The consumer can make it less at any moment, and
     /// nobody can make it more. 0 once the consumer is gone.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, _consumer) = highwater::channel(4);
+    /// producer.write_all(&[1, 2]).unwrap();
+    /// assert_eq!((producer.len(), producer.is_empty()), (2, false));
+    /// assert_eq!((producer.high_water_mark(), producer.low_water_mark(), producer.capacity()), (4, 2, 4));
+    /// ```
     pub fn len(&self) -> usize {
         if self.writer.shared().is_gone() {
             0
@@ -319,6 +356,18 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     ///
     /// [`MarkError`] if it would be below the low-water mark or above what the channel can hold;
     /// nothing has changed then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::{Builder, MarkError};
+    ///
+    /// let (mut producer, _consumer) = Builder::new().high_water_mark(4).capacity(8).build::<u8>()?;
+    /// producer.set_high_water_mark(8)?;
+    /// assert_eq!((producer.high_water_mark(), producer.low_water_mark()), (8, 4));
+    /// assert!(matches!(producer.set_high_water_mark(9), Err(MarkError::HighAboveCapacity { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn set_high_water_mark(&mut self, mark: usize) -> Result<(), MarkError> {
         let end = self.writer.end_mut();
         end.cursor.set_high_mark(mark)?;
@@ -331,6 +380,18 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// # Errors
     ///
     /// [`MarkError`] if it would be above the high-water mark; nothing has changed then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::MarkError;
+    ///
+    /// let (mut producer, _consumer) = highwater::channel::<u8>(8);
+    /// producer.set_low_water_mark(6)?;
+    /// assert_eq!(producer.low_water_mark(), 6);
+    /// assert!(matches!(producer.set_low_water_mark(9), Err(MarkError::LowAboveHigh { .. })));
+    /// # Ok::<(), MarkError>(())
+    /// ```
     pub fn set_low_water_mark(&mut self, mark: usize) -> Result<(), MarkError> {
         let end = self.writer.end_mut();
         end.cursor.set_low_mark(mark)?;
@@ -341,6 +402,19 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// Ends the stream: the consumer gets all that is buffered and then `Ended`.
     ///
     /// The [`Finish`] tells when everything was consumed. It can be dropped if you do not care.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::TryReadError;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// producer.write("last").unwrap();
+    /// let finish = producer.end();
+    /// assert_eq!(consumer.try_read(), Ok("last"));
+    /// assert_eq!(consumer.try_read(), Err(TryReadError::Ended));
+    /// assert_eq!(finish.try_wait(), Ok(true));
+    /// ```
     #[inline]
     pub fn end(self) -> Finish {
         self.writer.end().end()
@@ -488,6 +562,10 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
             self.cursor.close();
             self.rest.relieve_listener();
             self.go_on_to(self.state_at_end());
+            if self.rest.shared.is_gone() {
+                // As in `take_note`, which no later operation comes to.
+                self.cursor.sweep();
+            }
         }
     }
 
@@ -539,16 +617,42 @@ impl<T, W> Producer<T, W> {
 
     /// Whether the consumer takes no more items: it has closed the channel, cancelled, or is gone.
     /// Once true, stays true.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (producer, consumer) = highwater::channel::<u8>(4);
+    /// assert!(!producer.is_closed());
+    /// drop(consumer);
+    /// assert!(producer.is_closed());
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.writer.rest().may_be_closed() && self.writer.end().is_closed()
     }
 
     /// What the consumer passed to [`cancel`](crate::Consumer::cancel), if it did.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (producer, consumer) = highwater::channel::<u8>(4);
+    /// consumer.cancel("found it");
+    /// assert_eq!(producer.cancel_reason().unwrap().to_string(), "found it");
+    /// ```
     pub fn cancel_reason(&self) -> Option<Reason> {
         self.writer.shared().cancel_reason()
     }
 
     /// A handle through which any thread can watch the channel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, _consumer) = highwater::channel(4);
+    /// let monitor = producer.monitor();
+    /// producer.write("item").unwrap();
+    /// assert_eq!(monitor.len(), 1);
+    /// ```
     pub fn monitor(&self) -> Monitor {
         Monitor::new(self.writer.shared().clone())
     }
@@ -673,7 +777,8 @@ fn let_listener_wait<T, W: Weigh<T>>(
     sleeper: &Sleeper,
 ) {
     let was_stopped = cursor.level().need_drain();
-    if !cursor.need_drain() {
+    // After a cancel no drain is found.
+    if !shared.is_refusing() && !cursor.need_drain() {
         // Drained, or the stop was taken back; maybe without the consumer's having passed what was announced, as
         // where items weigh the same index can be another target by now.
         if !shared.writable.relieve(sleeper) && was_stopped {
@@ -783,6 +888,20 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     }
 
     /// Calls nothing any more at drain. A call that is under way in the consumer's thread may still go on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(1);
+    /// let (events, event_loop) = mpsc::channel();
+    /// producer.on_drain(move || drop(events.send("drain")));
+    /// assert!(producer.try_write("item").unwrap().is_backpressure()); // it would be called at the drain
+    /// producer.clear_on_drain();
+    /// consumer.try_read().unwrap();
+    /// assert!(event_loop.try_recv().is_err());
+    /// ```
     pub fn clear_on_drain(&mut self) {
         self.set_callback(None);
     }
@@ -798,7 +917,8 @@ impl<T, W: Weigh<T>> Producer<T, W> {
 
 #[cfg(feature = "std")]
 impl<T, W: Weigh<T>> Producer<T, W> {
-    /// Writes an item; while *need drain* is set, sleeps until drain first.
+    /// Writes an item; while *need drain* is set, sleeps until drain first. So it does while there is no room for the item, as there can be
+    /// none below the mark too: slots or the [limit](crate::Builder::limit) of a weighted channel.
     ///
     /// # Errors
     ///
@@ -830,6 +950,18 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// # Errors
     ///
     /// [`WriteTimeoutError`], with the item. The channel is then as if nothing had been tried.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::WriteTimeoutError;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let (mut producer, _consumer) = highwater::channel(1);
+    /// let deadline = Instant::now() + Duration::from_millis(1);
+    /// assert_eq!(producer.write_deadline("taken", deadline), Ok(()));
+    /// assert_eq!(producer.write_deadline("late", deadline), Err(WriteTimeoutError::Timeout("late")));
+    /// ```
     #[inline]
     pub fn write_deadline(
         &mut self,
@@ -925,6 +1057,19 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// # Errors
     ///
     /// [`WaitTimeoutError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::WaitTimeoutError;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let (mut producer, _consumer) = highwater::channel(1);
+    /// let deadline = Instant::now() + Duration::from_millis(1);
+    /// assert_eq!(producer.wait_drain_deadline(deadline), Ok(())); // nobody was told to stop
+    /// producer.write("item").unwrap();
+    /// assert_eq!(producer.wait_drain_deadline(deadline), Err(WaitTimeoutError::Timeout));
+    /// ```
     pub fn wait_drain_deadline(&mut self, deadline: Instant) -> Result<(), WaitTimeoutError> {
         self.writer
             .ask(|end| end.wait_until_drained(&Deadline::at(deadline)))
@@ -935,6 +1080,19 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// # Errors
     ///
     /// [`WaitTimeoutError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::WaitTimeoutError;
+    /// use std::time::Duration;
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(1);
+    /// producer.write("item").unwrap();
+    /// assert_eq!(producer.wait_drain_timeout(Duration::from_millis(1)), Err(WaitTimeoutError::Timeout));
+    /// consumer.try_read().unwrap();
+    /// assert_eq!(producer.wait_drain_timeout(Duration::from_millis(1)), Ok(()));
+    /// ```
     #[cfg(not(all(loom, feature = "loom")))]
     pub fn wait_drain_timeout(&mut self, timeout: Duration) -> Result<(), WaitTimeoutError> {
         self.writer
@@ -954,6 +1112,24 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
     ) -> Result<(), WriteTimeoutError<T>> {
         let found = self.find_slot_when_drained(weight, deadline);
         self.write_if_found_in_time(item, weight, found)
+    }
+
+    /// As `write_when_drained`, but leaves the item unpublished.
+    pub(crate) fn hold_back_when_drained(
+        &mut self,
+        item: T,
+        weight: usize,
+        deadline: &Deadline,
+    ) -> Result<(), WriteTimeoutError<T>> {
+        match self.find_slot_when_drained(weight, deadline) {
+            Ok(_) => {
+                self.cursor.hold_back(item, weight);
+                let _ = self.cursor.is_high(weight); // obeyed by the next call
+                Ok(())
+            }
+            Err(WaitTimeoutError::Timeout) => Err(WriteTimeoutError::Timeout(item)),
+            Err(WaitTimeoutError::Closed(_)) => Err(WriteTimeoutError::Closed(item)),
+        }
     }
 
     #[inline]
@@ -1027,11 +1203,8 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
 
     /// See [`Producer::wait_drain`].
     pub(crate) fn wait_drain(&mut self) -> Result<(), WaitError> {
-        match self.wait_until_drained(&Deadline::NEVER) {
-            Ok(()) => Ok(()),
-            Err(WaitTimeoutError::Closed(error)) => Err(error),
-            Err(WaitTimeoutError::Timeout) => unreachable!("there was no deadline"),
-        }
+        self.wait_until_drained(&Deadline::NEVER)
+            .map_err(WaitTimeoutError::without_deadline)
     }
 
     pub(crate) fn wait_until_drained(
@@ -1114,6 +1287,17 @@ impl Finish {
     /// # Errors
     ///
     /// [`WaitError`] if the consumer went before that, or before the end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// producer.write("last").unwrap();
+    /// let finish = producer.end();
+    /// assert_eq!(finish.try_wait(), Ok(false));
+    /// consumer.try_read().unwrap();
+    /// assert_eq!(finish.try_wait(), Ok(true));
+    /// ```
     pub fn try_wait(&self) -> Result<bool, WaitError> {
         match self.look() {
             #[cfg(feature = "std")]
@@ -1137,6 +1321,14 @@ impl Finish {
     }
 
     /// A handle through which any thread can watch the channel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (producer, _consumer) = highwater::channel::<u8>(4);
+    /// let finish = producer.end();
+    /// assert_eq!(finish.monitor().state(), highwater::State::Finished); // nothing was buffered
+    /// ```
     pub fn monitor(&self) -> Monitor {
         Monitor::new(self.shared.clone())
     }
@@ -1150,6 +1342,21 @@ impl Finish {
     /// # Errors
     ///
     /// [`EventFdError`](crate::EventFdError), as of [`Producer::drain_fd`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use rustix::event::{poll, PollFd, PollFlags};
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// producer.write("last")?;
+    /// let mut finish = producer.end();
+    /// let finished = finish.finish_fd()?;
+    /// std::thread::spawn(move || consumer.read());
+    /// poll(&mut [PollFd::new(&finished, PollFlags::IN)], None)?; // and whatever else there is
+    /// assert_eq!(finish.try_wait(), Ok(true));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cfg(all(feature = "eventfd", target_os = "linux"))]
     pub fn finish_fd(&mut self) -> Result<crate::EventFd, crate::EventFdError> {
         let (fd, is_new) = self.shared.writable.event_fd(&mut self.sleeper)?;
@@ -1173,12 +1380,19 @@ impl Finish {
     /// # Errors
     ///
     /// [`WaitError`], with the reason if there is one, if the consumer goes before that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (mut producer, consumer) = highwater::channel(4);
+    /// producer.write("unheard").unwrap();
+    /// let finish = producer.end();
+    /// consumer.cancel("no time");
+    /// assert_eq!(finish.wait().unwrap_err().reason().unwrap().to_string(), "no time");
+    /// ```
     pub fn wait(mut self) -> Result<(), WaitError> {
-        match self.wait_until_consumed(&Deadline::NEVER) {
-            Ok(()) => Ok(()),
-            Err(WaitTimeoutError::Closed(error)) => Err(error),
-            Err(WaitTimeoutError::Timeout) => unreachable!("there was no deadline"),
-        }
+        self.wait_until_consumed(&Deadline::NEVER)
+            .map_err(WaitTimeoutError::without_deadline)
     }
 
     /// As [`wait`](Self::wait), but gives up at an instant. Can be called again then.
@@ -1186,6 +1400,21 @@ impl Finish {
     /// # Errors
     ///
     /// [`WaitTimeoutError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::WaitTimeoutError;
+    /// use std::time::{Duration, Instant};
+    ///
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// producer.write("last").unwrap();
+    /// let mut finish = producer.end();
+    /// let deadline = Instant::now() + Duration::from_millis(1);
+    /// assert_eq!(finish.wait_deadline(deadline), Err(WaitTimeoutError::Timeout));
+    /// consumer.try_read().unwrap();
+    /// assert_eq!(finish.wait_deadline(deadline), Ok(()));
+    /// ```
     pub fn wait_deadline(&mut self, deadline: Instant) -> Result<(), WaitTimeoutError> {
         self.wait_until_consumed(&Deadline::at(deadline))
     }
@@ -1195,6 +1424,18 @@ impl Finish {
     /// # Errors
     ///
     /// [`WaitTimeoutError`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::WaitTimeoutError;
+    /// use std::time::Duration;
+    ///
+    /// let (mut producer, _consumer) = highwater::channel(4);
+    /// producer.write("last").unwrap();
+    /// let mut finish = producer.end();
+    /// assert_eq!(finish.wait_timeout(Duration::from_millis(1)), Err(WaitTimeoutError::Timeout));
+    /// ```
     #[cfg(not(all(loom, feature = "loom")))]
     pub fn wait_timeout(&mut self, timeout: Duration) -> Result<(), WaitTimeoutError> {
         self.wait_until_consumed(&Deadline::after(timeout))

@@ -3,8 +3,8 @@
 //! | word | written by | read by | orderings | handed over |
 //! |---|---|---|---|---|
 //! | `producer` | producer | consumer, observers | Release / Acquire | all that was written before; the reason of an abort |
-//! | notes at `readable` | consumer | producer, observers | Release / Acquire (`wait`) | where sweeping begins; the reason of a cancel |
-//! | note at `writable` | producer | consumer | Release / Acquire (`wait`) | as `producer`; says "look there" to the fast path |
+//! | notes at `readable` | consumer, a stop | producer, observers | Release / Acquire (`wait`) | where sweeping begins; the reason of a cancel |
+//! | note at `writable` | producer, a stop | consumer | Release / Acquire (`wait`) | as `producer`; says "look there" to the fast path |
 //!
 //! Knows nothing of the items' type, so that a third thread can hold it.
 #![forbid(unsafe_code)]

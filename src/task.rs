@@ -23,7 +23,8 @@ use futures_sink::Sink;
 /// # Tasks
 ///
 /// The same waits as futures, of no particular runtime. Each borrows its end, costs no allocation, and can be
-/// dropped at any time: what was not written or read by then has not been, and no `Waker` stays behind. One
+/// dropped at any time: what was not written or read by then has not been, and no `Waker` stays behind. (Where the kernel
+/// turns out to refuse `membarrier(2)` a poll may start a thread: see [`barrier`](crate::barrier).) One
 /// end may wait in a task, then in a thread, then in a task again.
 ///
 /// An end that never has to wait gives way to other tasks after 128 turns in a row. With the feature `tokio`, in
@@ -38,6 +39,10 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// # Errors
     ///
     /// [`WaitError`] if the consumer takes no more.
+    ///
+    /// # Cancel safety
+    ///
+    /// Can be dropped at any time: it changes nothing, and leaves no `Waker`.
     ///
     /// # Examples
     ///
@@ -72,6 +77,17 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// # Errors
     ///
     /// [`WaitError`] if the consumer takes no more.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// let (mut producer, mut consumer) = highwater::channel(1);
+    /// producer.write_async("item").await.unwrap();
+    /// consumer.try_read().unwrap();
+    /// assert_eq!(producer.wait_drain_async().await, Ok(()));
+    /// # });
+    /// ```
     pub fn wait_drain_async(&mut self) -> WaitDrain<'_, T, W> {
         WaitDrain {
             producer: self,
@@ -81,12 +97,31 @@ impl<T, W: Weigh<T>> Producer<T, W> {
 
     /// As [`write`](Producer::write), for tasks: while *need drain* is set, waits until drain first.
     ///
-    /// If the future is dropped before it is ready the item is dropped with it, and was not written. To keep
-    /// it, wait for [`ready`](Self::ready) and then [`try_write`](Self::try_write).
-    ///
     /// # Errors
     ///
     /// [`WriteError`] with the item, if the consumer takes no more.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready the item is dropped with it, and was not written. To keep
+    /// it, wait for [`ready`](Self::ready) and then [`try_write`](Self::try_write).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// use std::thread;
+    ///
+    /// let (mut producer, consumer) = highwater::channel(4);
+    /// let adder = thread::spawn(move || consumer.into_iter().sum::<Result<u32, _>>());
+    /// for i in 0..100 {
+    ///     producer.write_async(i).await?;
+    /// }
+    /// producer.end();
+    /// assert_eq!(adder.join().unwrap(), Ok(4950));
+    /// # Ok::<(), highwater::WriteError<u32>>(())
+    /// # }).unwrap();
+    /// ```
     pub fn write_async(&mut self, item: T) -> WriteAsync<'_, T, W> {
         WriteAsync {
             item: Some(item),
@@ -98,6 +133,12 @@ impl<T, W: Weigh<T>> Producer<T, W> {
 
     /// Resolves when the consumer takes no more items: it has closed the channel, cancelled, or is gone. With
     /// its reason, if it gave one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Can be dropped at any time: it changes nothing, and leaves no `Waker`.
+    ///
+    /// # Examples
     ///
     /// ```
     /// # futures_lite::future::block_on(async {
@@ -204,11 +245,13 @@ impl<T> Producer<T> {
 impl<T, W: Weigh<T>> Consumer<T, W> {
     /// As [`read`](Consumer::read), for tasks: waits until there is an item.
     ///
-    /// Can be dropped at any time: an item stays in the channel until the very poll that returns it.
-    ///
     /// # Errors
     ///
     /// [`ReadError`] if nothing will come any more.
+    ///
+    /// # Cancel safety
+    ///
+    /// Can be dropped at any time: an item stays in the channel until the very poll that returns it.
     ///
     /// # Examples
     ///
@@ -344,6 +387,16 @@ macro_rules! forget_on_drop {
 }
 
 /// Waits until a producer may write. Made by [`Producer::ready`].
+///
+/// # Examples
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let (mut producer, consumer) = highwater::channel::<u8>(1);
+/// drop(consumer);
+/// assert!(producer.ready().await.is_err()); // the consumer takes no more
+/// # });
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct WaitDrain<'a, T, W: Weigh<T> = Items> {
     producer: &'a mut Producer<T, W>,
@@ -366,6 +419,16 @@ impl<T, W: Weigh<T>> Future for WaitDrain<'_, T, W> {
 forget_on_drop!(WaitDrain, producer.writer, writable);
 
 /// Writes an item. Made by [`Producer::write_async`].
+///
+/// # Examples
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let (mut producer, consumer) = highwater::channel(1);
+/// drop(consumer);
+/// assert_eq!(producer.write_async("item").await.unwrap_err().into_inner(), "item");
+/// # });
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct WriteAsync<'a, T, W: Weigh<T> = Items> {
     /// `None` when it is written, or was given back.
@@ -458,6 +521,16 @@ impl<T, W: Weigh<T>> fmt::Debug for WriteAsync<'_, T, W> {
 }
 
 /// Waits until the consumer takes no more. Made by [`Producer::closed`].
+///
+/// # Examples
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let (mut producer, consumer) = highwater::channel::<u8>(1);
+/// drop(consumer);
+/// assert!(producer.closed().await.reason().is_none());
+/// # });
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct Closed<'a, T, W: Weigh<T> = Items> {
     producer: &'a mut Producer<T, W>,
@@ -475,7 +548,7 @@ impl<T, W: Weigh<T>> Future for Closed<'_, T, W> {
         let (cursor, rest) = (&end.cursor, &mut end.rest);
         let shared = &*rest.shared;
         // A listener, whose place this takes, is to hear of the drain all the same: this hears of it first.
-        let drains = rest.sleeper.has_listener() && cursor.need_drain();
+        let drains = rest.sleeper.has_listener() && !shared.is_refusing() && cursor.need_drain();
         let _ = shared.is_refusing()
             || shared.writable.leave_waker(
                 &mut rest.sleeper,
@@ -491,7 +564,7 @@ impl<T, W: Weigh<T>> Future for Closed<'_, T, W> {
                 || shared.is_refusing(),
             );
         // Behind the announcement: a drain that comes later wakes this task, and is found in its next poll.
-        if !cursor.need_drain() {
+        if shared.is_refusing() || !cursor.need_drain() {
             rest.sleeper.tell_displaced_listener();
         }
         this.left.note(before, rest.sleeper.registration());
@@ -505,6 +578,16 @@ impl<T, W: Weigh<T>> Future for Closed<'_, T, W> {
 forget_on_drop!(Closed, producer.writer, writable);
 
 /// Reads an item. Made by [`Consumer::read_async`].
+///
+/// # Examples
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let (producer, mut consumer) = highwater::channel::<u8>(1);
+/// producer.end();
+/// assert_eq!(consumer.read_async().await, Err(highwater::ReadError::Ended));
+/// # });
+/// ```
 #[must_use = "a future does nothing until it is polled"]
 pub struct ReadAsync<'a, T, W: Weigh<T> = Items> {
     consumer: &'a mut Consumer<T, W>,
@@ -530,6 +613,22 @@ impl<T, W: Weigh<T>> Future for ReadAsync<'_, T, W> {
 forget_on_drop!(ReadAsync, consumer.reader, readable);
 
 /// Resolves when everything has been consumed, as [`Finish::wait`] does.
+///
+/// # Cancel safety
+///
+/// Borrowed (`(&mut finish).await`) it can be dropped at any time, and asked again. Dropped itself it changes nothing for the consumer.
+///
+/// # Examples
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// let (mut producer, mut consumer) = highwater::channel(4);
+/// producer.write("last").unwrap();
+/// let finish = producer.end();
+/// consumer.try_read().unwrap();
+/// assert_eq!(finish.await, Ok(()));
+/// # });
+/// ```
 impl Future for Finish {
     type Output = Result<(), WaitError>;
 
@@ -556,6 +655,12 @@ impl Future for Finish {
 
 /// As [`Consumer::iter`]: `Result`s, of which a clean end is none, and an abandonment or an abort is one last
 /// `Err`.
+///
+/// # Cancel safety
+///
+/// What borrows the stream for its next item (`next`) can be dropped at any time: the item stays in the channel. Its `Waker` stays until this
+/// end waits again, or goes, and wakes its task once in vain at the most. Of several tasks that poll one end the last is woken, as with any
+/// stream.
 ///
 /// # Examples
 ///
@@ -599,6 +704,13 @@ impl<T, W: Weigh<T>> FusedStream for Consumer<T, W> {
 /// `poll_ready` is the signal: it resolves when one may write, by the high- and low-water mark. Flushing has
 /// nothing to do, as what was sent can be read at once. Closing is [`end`](Producer::end): after it, this end
 /// refuses all that is written.
+///
+/// # Cancel safety
+///
+/// A `poll_ready`, or a `feed` or `send` that is dropped before it is ready, has written nothing; the item is dropped with the latter two.
+/// The `Waker` stays until this end waits again, or goes, and wakes its task once in vain at the most.
+///
+/// # Where it is not to be had
 ///
 /// Only where items are counted: in a weighted channel it shows with the item whether there is room for
 /// it. [`write_async`](Producer::write_async) serves both.
@@ -657,9 +769,22 @@ impl<T> Sink<T> for Producer<T> {
 }
 
 /// A [`Sink`] that is refused: the consumer takes no more.
+///
+/// # Examples
+///
+/// ```
+/// # futures_lite::future::block_on(async {
+/// use futures_util::SinkExt;
+///
+/// let (mut producer, consumer) = highwater::channel(1);
+/// consumer.cancel("enough");
+/// let refused = producer.feed("item").await.unwrap_err();
+/// assert_eq!(refused.cause.reason().unwrap().to_string(), "enough");
+/// # });
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct SinkError<T> {
-    /// What was to be sent; `None` if it was found before anything was.
+    /// What was to be sent; `None` where there was nothing: of `poll_ready`, `poll_flush` and `poll_close`.
     pub item: Option<T>,
     /// Why.
     pub cause: WaitError,

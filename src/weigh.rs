@@ -30,6 +30,13 @@
 /// ```
 pub trait Weigh<T: ?Sized> {
     /// The weight of `item`.
+    ///
+    /// ```
+    /// use highwater::{Bytes, Items, Weigh};
+    /// assert_eq!(Items.weigh("four"), 1);
+    /// assert_eq!(Bytes.weigh("four"), 4);
+    /// assert_eq!((|text: &str| text.lines().count()).weigh("two\nlines"), 2);
+    /// ```
     fn weigh(&self, item: &T) -> usize;
 
     /// Whether each item counts 1, so that nothing has to be weighed. Only [`Items`] says so: the type
@@ -40,6 +47,20 @@ pub trait Weigh<T: ?Sized> {
 
 mod sealed {
     /// Decides whether a ring has weights: memory safety hangs on it.
+    ///
+    /// So nobody else can say it of a weight of their own:
+    ///
+    /// ```compile_fail
+    /// struct Liar;
+    ///
+    /// impl highwater::Weigh<u8> for Liar {
+    ///     fn weigh(&self, _item: &u8) -> usize {
+    ///         7
+    ///     }
+    ///
+    ///     const COUNTS_ITEMS: highwater::CountsItems = <highwater::Items as highwater::Weigh<u8>>::COUNTS_ITEMS;
+    /// }
+    /// ```
     #[derive(Clone, Copy, Debug)]
     pub struct CountsItems(bool);
 
@@ -60,6 +81,18 @@ impl<T: ?Sized, F: Fn(&T) -> usize> Weigh<T> for F {
 }
 
 /// Counts items: each weighs 1. The default, and free: the two indices are the count.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::{Builder, Items};
+///
+/// let (mut producer, _consumer) = Builder::new().weigh_by(Items).build::<Vec<u8>>()?;
+/// let _ = producer.try_write(vec![0; 1500])?;
+/// assert_eq!(producer.len(), 1);
+/// assert_eq!(producer.high_water_mark(), 16);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Items;
 

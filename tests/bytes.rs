@@ -1436,3 +1436,44 @@ fn sixty_four_mebibytes_go_between_two_threads() {
 fn sixty_four_mebibytes_go_through_an_odd_ring_whose_indices_wrap() {
     passes_64_mib(9_999, usize::MAX - (32 << 20));
 }
+
+#[test]
+fn an_abort_whose_reason_asks_for_another_try_does_not_have_its_reader_try_for_ever() {
+    deadline(|| {
+        for kind in [ErrorKind::Interrupted, ErrorKind::WouldBlock] {
+            let (producer, mut consumer) = highwater::bytes(8);
+            producer.abort(io::Error::from(kind));
+            let error = consumer.read_to_end(&mut Vec::new()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionAborted, "{kind:?}");
+            let (producer, consumer) = highwater::bytes(8);
+            producer.abort(io::Error::from(kind));
+            let error = NonBlocking::new(consumer).read(&mut [0; 4]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ConnectionAborted, "{kind:?}");
+            // A source that is another stream: passed on, and not tried again.
+            let (producer, mut source) = highwater::bytes(8);
+            producer.abort(io::Error::from(kind));
+            let (mut producer, _consumer) = highwater::bytes(8);
+            assert!(matches!(
+                producer.fill_from(&mut source),
+                Err(highwater::FillError::Source(_))
+            ));
+        }
+    });
+}
+
+#[test]
+fn flush_publishes_what_a_forgotten_batch_held_back() {
+    let forget = |producer: &mut ByteProducer| {
+        let mut batch = producer.get_mut().batch();
+        let _ = batch.try_write(1).unwrap();
+        std::mem::forget(batch);
+    };
+    let (mut producer, mut consumer) = highwater::bytes(8);
+    forget(&mut producer);
+    assert!(consumer.get_mut().try_read().is_err());
+    producer.flush().unwrap();
+    assert_eq!(consumer.get_mut().try_read(), Ok(1));
+    forget(&mut producer);
+    NonBlocking::new(producer).flush().unwrap();
+    assert_eq!(consumer.get_mut().try_read(), Ok(1));
+}

@@ -98,6 +98,12 @@ const WRITES: &[Write] = &[
     ("write_slice", |producer| {
         producer.write_slice(&[7]).is_err()
     }),
+    ("write_slice_timeout", |producer| {
+        matches!(
+            producer.write_slice_timeout(&[7], SHORT),
+            Err(WaitTimeoutError::Closed(_))
+        )
+    }),
     ("write_all", |producer| {
         producer.write_all(&[7]).unwrap_err().written == 0
     }),
@@ -109,6 +115,9 @@ const WRITES: &[Write] = &[
     }),
     ("Batch::write", |producer| {
         producer.batch().write(7) == Err(WriteError(7))
+    }),
+    ("Batch::write_timeout", |producer| {
+        producer.batch().write_timeout(7, SHORT) == Err(WriteTimeoutError::Closed(7))
     }),
     ("try_reserve", |producer| producer.try_reserve(1).is_err()),
     ("reserve_up_to", |producer| {

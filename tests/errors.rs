@@ -440,3 +440,18 @@ fn errors_go_through_the_question_mark_into_a_box_and_an_io_error() {
     }
     assert_eq!(io().unwrap_err().kind(), ErrorKind::BrokenPipe);
 }
+
+#[test]
+fn a_reason_that_is_passed_on_from_channel_to_channel_stays_the_same() {
+    let (first, mut between) = highwater::channel::<u8>(1);
+    first.abort(io::Error::from(ErrorKind::AddrInUse));
+    let reason = match between.try_read() {
+        Err(TryReadError::Aborted(reason)) => reason,
+        other => panic!("{other:?}"),
+    };
+    let (second, mut last) = highwater::channel::<u8>(1);
+    second.abort(reason.clone());
+    let error = last.read().unwrap_err();
+    assert_eq!(error, ReadError::Aborted(reason));
+    assert_eq!(io::Error::from(error).kind(), ErrorKind::AddrInUse);
+}

@@ -22,7 +22,7 @@ use std::{
 
 /// Where nothing goes that finds room or is there, or one in a hundred: to someone who sleeps or listens, or to an end. Of
 /// a name the last words are enough.
-const SLOW: [&str; 11] = [
+const SLOW: [&str; 10] = [
     "wait::Gate::full_barrier",
     "wait::interval_barrier",
     "wait::Gate::ring",
@@ -31,7 +31,6 @@ const SLOW: [&str; 11] = [
     "wait::Gate::relieve",
     "wait::Sleeper::notify_listener",
     "::take_note",
-    "::listen_and_look",
     "::look_at_end",
     "::aborted",
 ];

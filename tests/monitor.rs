@@ -293,6 +293,33 @@ fn no_drain_is_found_after_a_cancel_though_the_length_had_fallen_to_the_low_mark
     assert_eq!(monitor.stats().drains, 0);
 }
 
+#[cfg(feature = "async")]
+#[test]
+fn nor_is_one_found_by_a_task_that_waits_for_the_close_or_for_a_callback() {
+    for calls in [false, true] {
+        let (mut producer, mut consumer) = highwater::channel(4);
+        let monitor = producer.monitor();
+        if calls {
+            producer.on_drain(|| ());
+        }
+        for i in 0..4 {
+            let _ = producer.try_write(i).unwrap();
+        }
+        consumer.try_read().unwrap();
+        consumer.try_read().unwrap();
+        // The callback, which listens, has it found by now.
+        let drains = monitor.stats().drains;
+        consumer.cancel("enough");
+        if calls {
+            assert!(producer.try_write(4).is_err());
+            producer.set_low_water_mark(1).unwrap();
+        } else {
+            futures_lite::future::block_on(producer.closed());
+        }
+        assert_eq!(monitor.stats().drains, drains, "calls: {calls}");
+    }
+}
+
 #[test]
 fn marks_changed_by_the_producer_are_seen() {
     let (mut producer, consumer) = Builder::new().capacity(9).build::<u8>().unwrap();

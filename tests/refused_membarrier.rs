@@ -261,3 +261,26 @@ fn a_callback_that_follows_a_task_looks_again_in_its_place() {
         },
     );
 }
+
+#[cfg(feature = "async")]
+#[test]
+fn futures_that_are_dropped_and_made_again_start_one_thread_and_not_one_each() {
+    process::alone(
+        "futures_that_are_dropped_and_made_again_start_one_thread_and_not_one_each",
+        || {
+            refuse_membarrier();
+            let (_producer, mut consumer) = highwater::channel::<u8>(1);
+            let waker = Waker::from(Arc::new(Bell::default()));
+            let begin = Instant::now();
+            for _ in 0..1000 {
+                let mut read = consumer.read_async();
+                let polled = Pin::new(&mut read).poll(&mut Context::from_waker(&waker));
+                assert!(polled.is_pending());
+            }
+            let threads = std::fs::read_dir("/proc/self/task").unwrap().count() as u128;
+            // The test's own, libtest's, the one that sleeps, and perhaps one that is about to go each millisecond.
+            let most = 6 + begin.elapsed().as_millis() / 10;
+            assert!(threads <= most, "{threads} threads, and not {most}");
+        },
+    );
+}

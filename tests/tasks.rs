@@ -824,3 +824,19 @@ fn a_turn_that_is_not_granted_leaves_what_a_forgotten_chunk_has_read_at_its_end(
     assert!(poll(&mut consumer.read_async(), &waker).is_pending());
     assert!(consumer.is_ended());
 }
+
+#[test]
+fn what_was_written_as_the_consumer_went_is_dropped_by_the_close_of_a_sink() {
+    let item = Arc::new(());
+    let (mut producer, mut consumer) = highwater::channel(4);
+    let mut chunk = producer.try_reserve(1).unwrap();
+    chunk.push(item.clone()).unwrap();
+    // Closed before it goes, so that to the producer this is an end, and no cancel.
+    consumer.close();
+    drop(consumer);
+    let _ = chunk.commit();
+    let (_bell, waker) = bell();
+    let closed = Pin::new(&mut producer).poll_close(&mut Context::from_waker(&waker));
+    assert!(closed.is_ready());
+    assert_eq!(Arc::strong_count(&item), 1);
+}

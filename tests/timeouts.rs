@@ -3,8 +3,11 @@
 
 mod common;
 
-use common::{deadline, eventually, Random};
-use highwater::{Consumer, Producer, ReadTimeoutError, WaitTimeoutError, WriteTimeoutError};
+use common::{deadline, eventually, Random, LONG};
+use highwater::{
+    Batch, Builder, Consumer, Flow, Producer, ReadTimeoutError, WaitTimeoutError, Weigh,
+    WriteTimeoutError,
+};
 use std::{
     thread,
     time::{Duration, Instant},
@@ -38,6 +41,42 @@ impl Form {
         match self {
             Self::Timeout => c.read_timeout(d),
             Self::Deadline => c.read_deadline(Instant::now() + d),
+        }
+    }
+
+    fn write_slice(
+        self,
+        p: &mut Producer<u64>,
+        items: &[u64],
+        d: Duration,
+    ) -> Result<usize, WaitTimeoutError> {
+        match self {
+            Self::Timeout => p.write_slice_timeout(items, d),
+            Self::Deadline => p.write_slice_deadline(items, Instant::now() + d),
+        }
+    }
+
+    fn read_slice(
+        self,
+        c: &mut Consumer<u64>,
+        items: &mut [u64],
+        d: Duration,
+    ) -> Result<usize, ReadTimeoutError> {
+        match self {
+            Self::Timeout => c.read_slice_timeout(items, d),
+            Self::Deadline => c.read_slice_deadline(items, Instant::now() + d),
+        }
+    }
+
+    fn write_to_batch<T, W: Weigh<T>>(
+        self,
+        b: &mut Batch<'_, T, W>,
+        item: T,
+        d: Duration,
+    ) -> Result<(), WriteTimeoutError<T>> {
+        match self {
+            Self::Timeout => b.write_timeout(item, d),
+            Self::Deadline => b.write_deadline(item, Instant::now() + d),
         }
     }
 
@@ -107,6 +146,141 @@ fn a_read_that_times_out_is_not_early_and_works_again_later() {
                 form.read(&mut consumer, SHORT),
                 Err(ReadTimeoutError::Ended)
             );
+        }
+    });
+}
+
+#[test]
+fn a_slice_that_times_out_moves_nothing_is_not_early_and_works_again_later() {
+    deadline(|| {
+        for form in FORMS {
+            let (mut producer, mut consumer) = highwater::channel(4);
+            let mut items = [0; 4];
+            for _ in 0..2 {
+                let begin = Instant::now();
+                let read = form.read_slice(&mut consumer, &mut items, SHORT);
+                assert_eq!(read, Err(ReadTimeoutError::Timeout), "{form:?}");
+                assert!(begin.elapsed() >= SHORT, "{form:?}");
+            }
+            // Up to the mark, and no further.
+            assert_eq!(
+                form.write_slice(&mut producer, &[1, 2, 3, 4, 5], SHORT),
+                Ok(4)
+            );
+            for _ in 0..2 {
+                let begin = Instant::now();
+                let written = form.write_slice(&mut producer, &[5], SHORT);
+                assert_eq!(written, Err(WaitTimeoutError::Timeout), "{form:?}");
+                assert!(begin.elapsed() >= SHORT, "{form:?}");
+                assert_eq!(producer.len(), 4);
+            }
+            assert_eq!(form.read_slice(&mut consumer, &mut items, SHORT), Ok(4));
+            assert_eq!(items, [1, 2, 3, 4]);
+            assert_eq!(form.write_slice(&mut producer, &[5], SHORT), Ok(1));
+            // What is there is taken, however long the slice is.
+            assert_eq!(form.read_slice(&mut consumer, &mut items, SHORT), Ok(1));
+            assert_eq!(items[0], 5);
+        }
+    });
+}
+
+#[test]
+fn a_write_to_a_batch_that_times_out_gives_the_item_back_and_has_published_the_others() {
+    deadline(|| {
+        for form in FORMS {
+            let (mut producer, mut consumer) = highwater::channel(2);
+            let mut batch = producer.batch();
+            for item in [1, 2] {
+                assert_eq!(form.write_to_batch(&mut batch, item, SHORT), Ok(()));
+            }
+            assert!(consumer.try_read().is_err(), "{form:?}: held back");
+            let begin = Instant::now();
+            let late = form.write_to_batch(&mut batch, 3, SHORT);
+            assert_eq!(late, Err(WriteTimeoutError::Timeout(3)), "{form:?}");
+            assert!(begin.elapsed() >= SHORT, "{form:?}");
+            assert_eq!(consumer.try_read(), Ok(1), "{form:?}");
+            assert_eq!(form.write_to_batch(&mut batch, 3, SHORT), Ok(()));
+            assert_eq!(consumer.try_read(), Ok(2), "{form:?}");
+            assert!(consumer.try_read().is_err(), "{form:?}: held back, too");
+            drop(batch);
+            assert_eq!(consumer.try_read(), Ok(3), "{form:?}");
+        }
+    });
+}
+
+#[test]
+fn a_write_to_a_batch_that_times_out_leaves_no_stop_of_its_own_and_an_earlier_one_as_it_was() {
+    deadline(|| {
+        for form in FORMS {
+            // Its slots run out long before its mark.
+            let (mut producer, mut consumer) = Builder::new()
+                .weigh_by(|_: &u64| 1)
+                .high_water_mark(100)
+                .capacity(2)
+                .build()
+                .unwrap();
+            let mut batch = producer.batch();
+            for item in [1, 2] {
+                assert_eq!(batch.try_write(item), Ok(Flow::Ready));
+            }
+            for _ in 0..2 {
+                let late = form.write_to_batch(&mut batch, 3, SHORT);
+                assert_eq!(late, Err(WriteTimeoutError::Timeout(3)), "{form:?}");
+                assert!(!batch.need_drain(), "{form:?}: a stop is left");
+            }
+            assert!(batch.try_write(3).is_err());
+            let late = form.write_to_batch(&mut batch, 3, SHORT);
+            assert_eq!(late, Err(WriteTimeoutError::Timeout(3)), "{form:?}");
+            assert!(
+                batch.need_drain(),
+                "{form:?}: the stop of `try_write` is gone"
+            );
+            consumer.try_read().unwrap();
+            assert_eq!(
+                form.write_to_batch(&mut batch, 3, SHORT),
+                Ok(()),
+                "{form:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn what_happens_before_the_deadline_ends_a_wait_for_a_slice_or_in_a_batch() {
+    deadline(|| {
+        for form in FORMS {
+            let (mut producer, mut consumer) = highwater::channel(1);
+            let mut item = [0];
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    eventually("the producer waits", || {
+                        consumer.monitor().stats().producer_parks >= 1
+                    });
+                    assert_eq!(form.read_slice(&mut consumer, &mut item, LONG), Ok(1));
+                    eventually("the producer waits", || {
+                        consumer.monitor().stats().producer_parks >= 2
+                    });
+                    assert_eq!(form.read_slice(&mut consumer, &mut item, LONG), Ok(1));
+                });
+                assert_eq!(form.write_slice(&mut producer, &[1], LONG), Ok(1));
+                assert_eq!(form.write_slice(&mut producer, &[2], LONG), Ok(1));
+                let mut batch = producer.batch();
+                assert_eq!(form.write_to_batch(&mut batch, 3, LONG), Ok(()));
+            });
+            assert_eq!(form.read_slice(&mut consumer, &mut item, LONG), Ok(1));
+            assert_eq!(item, [3]);
+            thread::scope(|scope| {
+                let monitor = consumer.monitor();
+                let parks = monitor.stats().consumer_parks;
+                scope.spawn(move || {
+                    eventually("the consumer waits", || {
+                        monitor.stats().consumer_parks > parks
+                    });
+                    drop(producer);
+                });
+                let read = form.read_slice(&mut consumer, &mut item, LONG);
+                assert_eq!(read, Err(ReadTimeoutError::Abandoned));
+            });
         }
     });
 }

@@ -216,7 +216,7 @@ fn slots_that_a_chunk_gives_back_wake_a_producer_that_waits_for_drain() {
         (3, 2, Gives::Consumes(2)),
         (3, 1, Gives::Iterates(2)),
     ] {
-        in_all_modes(170, move |builder| {
+        in_all_modes(69, move |builder| {
             let (mut producer, mut consumer) = ends(builder, low, capacity);
             commit(&mut producer, 0..capacity);
             let monitor = producer.monitor();
@@ -241,7 +241,7 @@ fn slots_that_a_chunk_gives_back_wake_a_producer_that_waits_for_room_for_two() {
         (3, 1, 3, Gives::Consumes(2)),
         (3, 1, 3, Gives::Consumes(3)),
     ] {
-        in_all_modes(170, move |builder| {
+        in_all_modes(69, move |builder| {
             let (mut producer, mut consumer) = ends(builder, low, capacity);
             commit(&mut producer, 0..filled);
             let reader = thread::spawn(move || {
@@ -261,7 +261,7 @@ fn slots_that_a_chunk_gives_back_wake_a_producer_that_waits_for_room_for_two() {
 fn a_chunk_that_was_forgotten_half_read_doubles_nothing_and_its_slots_come_back_with_the_next_read()
 {
     for (capacity, low, full_fences) in [(2, 1, false), (2, 1, true), (3, 2, false)] {
-        model(6500, move || {
+        model(2600, move || {
             let builder = builder().full_fences(full_fences);
             let (mut producer, mut consumer) = ends(builder, low, capacity);
             commit(&mut producer, 0..capacity);
@@ -280,7 +280,7 @@ fn a_chunk_that_was_forgotten_half_read_doubles_nothing_and_its_slots_come_back_
 
 #[test]
 fn a_chunk_that_was_forgotten_after_its_last_item_gives_the_slots_back_before_the_reader_sleeps() {
-    in_both_modes(1000, |builder| {
+    in_both_modes(490, |builder| {
         let (mut producer, mut consumer) = ends(builder, 0, 2);
         commit(&mut producer, 0..2);
         let reader = thread::spawn(move || {
@@ -295,7 +295,7 @@ fn a_chunk_that_was_forgotten_after_its_last_item_gives_the_slots_back_before_th
 
 #[test]
 fn a_chunk_that_was_forgotten_half_read_drops_each_item_once_when_the_consumer_goes() {
-    model(1300, || {
+    model(690, || {
         let drops = Drops::new();
         let (mut producer, mut consumer) = ends(builder(), 1, 2);
         for _ in 0..2 {
@@ -345,7 +345,7 @@ fn a_batch_wakes_a_sleeping_consumer_once_when_it_is_flushed_or_dropped() {
 #[test]
 fn weights_that_a_batch_adds_and_a_chunk_takes_wake_both_ends() {
     for capacity in [1, 2] {
-        model(20_000, move || {
+        model(7500, move || {
             let (mut producer, mut consumer) = builder()
                 .weigh_by(|weight: &usize| *weight)
                 .high_water_mark(3)
@@ -373,7 +373,7 @@ fn weights_that_a_batch_adds_and_a_chunk_takes_wake_both_ends() {
 
 #[test]
 fn a_batch_that_has_to_wait_publishes_what_it_holds_before_it_sleeps() {
-    in_both_modes(10_000, |builder| {
+    in_both_modes(5600, |builder| {
         let builder = builder.high_water_mark(1).low_water_mark(0).capacity(2);
         let (mut producer, mut consumer) = builder.build().unwrap();
         let writer = thread::spawn(move || {
@@ -628,7 +628,7 @@ fn two_ends_that_wait_for_as_much_as_they_may_do_not_wait_for_each_other() {
 
 #[test]
 fn two_ends_that_wait_for_each_other_by_turns_go_on() {
-    model(9800, || {
+    model(5600, || {
         let (mut producer, mut consumer) = ends(builder(), 1, 3);
         let _ = producer.try_write(0).unwrap();
         let writer = thread::spawn(move || {
@@ -649,7 +649,7 @@ fn two_ends_that_wait_for_each_other_by_turns_go_on() {
 
 #[test]
 fn an_end_that_waits_for_as_much_as_it_may_wakes_one_that_was_refused() {
-    model(21_000, || {
+    model(13_000, || {
         let (mut producer, mut consumer) = ends(builder().refused_barrier(), 1, 3);
         commit(&mut producer, 0..2);
         let writer = thread::spawn(move || {
@@ -672,7 +672,7 @@ fn more_than_fits_goes_through(
     read: fn(&mut Consumer<usize>, usize) -> Vec<usize>,
 ) {
     for capacity in [1, 2, 3] {
-        model(6200, move || {
+        model(3200, move || {
             let (mut producer, mut consumer) = ends(builder(), capacity - 1, capacity);
             let writer = thread::spawn(move || {
                 write(&mut producer, 0..capacity + 1);

@@ -61,7 +61,7 @@ fn an_item_written_as_the_consumer_goes_is_dropped_in_the_producers_next_operati
 #[test]
 fn items_that_weigh_something_are_dropped_once_as_the_consumer_goes() {
     // The first is read, the second is there, the third is written meanwhile.
-    exhaustive_model(14_000, || {
+    exhaustive_model(4600, || {
         let drops = Drops::new();
         let items = drops.clone();
         let (mut producer, mut consumer) = weighted_ends(Builder::new(), |_| 2, (0, 6), 3);

@@ -140,7 +140,7 @@ fn a_consumer_that_goes_or_closes_gives_a_write_that_waits_for_weight_its_item_b
 
 #[test]
 fn closing_wakes_a_parked_producer_and_then_a_parked_consumer() {
-    model(3000, || {
+    model(1800, || {
         let (mut producer, mut consumer) = highwater::channel(1);
         let _ = producer.try_write(1).unwrap();
         let reader = thread::spawn(move || {
@@ -222,10 +222,10 @@ fn a_closed_stream_ends_only_after_the_write_under_way_at_the_close() {
             accepted
         });
         consumer.close();
-        let read = consumer.iter().map(Result::unwrap_or_default).count();
-        // Abandoned before the close: the abandonment is the last item.
+        // Abandoned before the close: the abandonment comes last, and is no item.
+        let read = consumer.iter().filter(Result::is_ok).count();
         let accepted = writer.join().unwrap();
-        assert!(read >= usize::from(accepted), "an accepted item was lost");
+        assert_eq!(read, usize::from(accepted), "an accepted item was lost");
     });
 }
 

@@ -74,7 +74,7 @@ fn in_a_thread(mut producer: Producer<usize>) {
 #[test]
 fn a_producer_with_a_fence_on_its_way_is_woken_by_the_publication_behind_it() {
     // The first publication has no fence, the second one has, the third one wakes.
-    model(12_000, || {
+    model(2600, || {
         drains(full(3, 2, 0), in_a_thread, THREE);
     });
 }
@@ -82,14 +82,14 @@ fn a_producer_with_a_fence_on_its_way_is_woken_by_the_publication_behind_it() {
 #[test]
 fn a_producer_with_a_fence_on_its_way_is_woken_by_the_fenced_publication_itself() {
     // The first and the third have one.
-    model(9700, || {
+    model(2000, || {
         drains(full(3, 2, 1), in_a_thread, THREE);
     });
 }
 
 #[test]
 fn a_producer_with_nothing_but_a_fenced_publication_to_go_is_woken_by_that() {
-    model(3800, || {
+    model(1200, || {
         drains(full(2, 2, 0), in_a_thread, &[(one_by_one, 2)]);
     });
 }
@@ -108,7 +108,7 @@ fn several_items_that_go_at_once_pass_a_fence_too() {
         &[(from_a_chunk, 2), (one_by_one, 1)],
     ];
     for reads in WAYS {
-        model(380, move || drains(full(3, 2, 0), in_a_thread, reads));
+        model(160, move || drains(full(3, 2, 0), in_a_thread, reads));
     }
 }
 
@@ -135,7 +135,7 @@ fn in_a_task<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
 
 #[test]
 fn a_task_with_a_fence_on_its_way_is_woken() {
-    model(31_000, || {
+    model(6500, || {
         drains(
             full(3, 2, 0),
             |mut producer| {
@@ -166,7 +166,7 @@ fn drains_at_another_mark(
 #[test]
 fn a_mark_that_moves_while_a_task_relies_on_a_fence_misses_no_drain() {
     for (items, before, after) in MOVES {
-        model(1100, move || {
+        model(570, move || {
             drains_at_another_mark((items, before, after), |mut producer| {
                 let mut moves = true;
                 let drained = in_a_task(|cx| {
@@ -185,7 +185,7 @@ fn a_mark_that_moves_while_a_task_relies_on_a_fence_misses_no_drain() {
 
 #[test]
 fn a_mark_that_moves_while_a_descriptor_relies_on_a_fence_misses_no_drain() {
-    model(18_000, || {
+    model(7800, || {
         drains_at_another_mark((3, 0, 2), |mut producer| {
             let drained = producer.drain_fd().unwrap();
             producer.set_low_water_mark(2).unwrap();
@@ -215,7 +215,7 @@ fn leaves_on_the_way(
 #[test]
 fn a_consumer_that_goes_or_closes_wakes_a_producer_that_relies_on_a_fence() {
     for leaves in Leaves::ALL {
-        model(1900, move || {
+        model(1000, move || {
             leaves_on_the_way(leaves, full(3, 2, 0), |mut producer| {
                 leaves.check(producer.wait_drain().unwrap_err().reason());
             });
@@ -226,7 +226,7 @@ fn a_consumer_that_goes_or_closes_wakes_a_producer_that_relies_on_a_fence() {
 #[test]
 fn a_consumer_that_goes_or_closes_wakes_a_task_that_relies_on_a_fence() {
     for leaves in Leaves::ALL {
-        model(2700, move || {
+        model(1400, move || {
             leaves_on_the_way(leaves, full(3, 2, 0), |mut producer| {
                 let mut drained = producer.wait_drain_async();
                 let error = in_a_task(|cx| Pin::new(&mut drained).poll(cx)).unwrap_err();
@@ -239,7 +239,7 @@ fn a_consumer_that_goes_or_closes_wakes_a_task_that_relies_on_a_fence() {
 #[test]
 fn a_consumer_that_goes_or_closes_makes_a_descriptor_readable_that_relies_on_a_fence() {
     for leaves in Leaves::ALL {
-        model(430, move || {
+        model(370, move || {
             let (mut producer, consumer) = full(3, 2, 0);
             let drained = producer.drain_fd().unwrap();
             leaves_on_the_way(leaves, (producer, consumer), |producer| {
@@ -277,7 +277,7 @@ fn who_waits_for_the_last_item_to_be_read_is_woken_behind_a_fence() {
 
 #[test]
 fn a_descriptor_becomes_readable_behind_a_fence() {
-    exhaustive_model(69_000, || {
+    exhaustive_model(5500, || {
         let (mut producer, consumer) = full(3, 2, 0);
         let drained = producer.drain_fd().unwrap();
         let in_a_loop = |producer: Producer<usize>| {

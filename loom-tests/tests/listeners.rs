@@ -64,7 +64,7 @@ fn data_makes_a_descriptor_readable_that_is_armed_at_that_moment() {
 
 #[test]
 fn drain_makes_a_descriptor_readable_that_is_armed_at_that_moment() {
-    exhaustive_model_in_both_modes(4600, |builder| {
+    exhaustive_model_in_both_modes(1200, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let fd = producer.drain_fd().unwrap();
         assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
@@ -79,7 +79,7 @@ fn drain_makes_a_descriptor_readable_that_is_armed_at_that_moment() {
 
 #[test]
 fn two_event_loops_wait_for_each_other_by_turns() {
-    model(24_000, || {
+    model(8700, || {
         let (mut producer, mut consumer) = ends(Builder::new(), 1);
         let writer = thread::spawn(move || {
             let fd = producer.drain_fd().unwrap();
@@ -114,7 +114,7 @@ fn a_producer_that_goes_makes_the_descriptor_readable_and_it_stays_so() {
 #[test]
 fn a_consumer_that_goes_or_closes_makes_the_producers_descriptor_readable() {
     for leaves in Leaves::ALL {
-        exhaustive_model(340, move || {
+        exhaustive_model(940, move || {
             let (mut producer, consumer) = ends(Builder::new(), 1);
             let fd = producer.drain_fd().unwrap();
             let _ = producer.try_write(1).unwrap();
@@ -143,7 +143,7 @@ fn a_callback_hears_of_either_end_that_goes_if_it_was_told_to_wait() {
         });
     }
     for leaves in Leaves::ALL {
-        exhaustive_model(92, move || {
+        exhaustive_model(160, move || {
             let (mut producer, consumer) = ends(Builder::new(), 1);
             let (calls, call) = counted();
             producer.on_drain(call);
@@ -176,7 +176,7 @@ fn a_wait_in_a_thread_between_two_in_a_loop_misses_nothing() {
 
 #[test]
 fn a_wait_that_gives_up_between_two_in_a_loop_misses_nothing() {
-    exhaustive_model_in_both_modes(3700, |builder| {
+    exhaustive_model_in_both_modes(1100, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
@@ -330,7 +330,7 @@ fn a_poll_that_is_forgotten_before_a_loop_misses_nothing() {
 
 #[test]
 fn a_task_that_waited_for_drain_leaves_a_loop_nothing_to_miss() {
-    in_both_modes(1800, |builder| {
+    in_both_modes(670, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
@@ -375,7 +375,7 @@ fn a_read_that_is_polled_again_as_two_items_come_leaves_a_loop_nothing_to_miss()
 
 #[test]
 fn a_callback_hears_of_a_drain_that_comes_as_the_producer_is_told_to_stop() {
-    exhaustive_model_in_both_modes(1300, |builder| {
+    exhaustive_model_in_both_modes(470, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let (calls, call) = counted();
         producer.on_drain(call);
@@ -473,7 +473,7 @@ fn a_callback_that_waits_for_several_items_hears_of_them_though_a_descriptor_joi
 
 #[test]
 fn a_callback_hears_of_a_drain_though_a_task_waits_for_the_close() {
-    exhaustive_model_in_both_modes(160, |builder| {
+    exhaustive_model_in_both_modes(63, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let (calls, call) = counted();
         producer.on_drain(call);
@@ -499,7 +499,7 @@ fn a_callback_hears_of_a_drain_though_a_task_waits_for_the_close() {
 
 #[test]
 fn marks_that_change_while_the_descriptor_is_armed_miss_no_drain() {
-    in_both_modes(740, |builder| {
+    in_both_modes(270, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
@@ -517,7 +517,7 @@ fn marks_that_change_while_the_descriptor_is_armed_miss_no_drain() {
 
 #[test]
 fn a_raised_mark_makes_the_descriptor_readable_by_itself() {
-    exhaustive_model_in_both_modes(520, |builder| {
+    exhaustive_model_in_both_modes(220, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
@@ -535,7 +535,7 @@ fn a_raised_mark_makes_the_descriptor_readable_by_itself() {
 
 #[test]
 fn a_callback_hears_of_a_drain_that_the_producer_finds_itself() {
-    exhaustive_model_in_both_modes(2300, |builder| {
+    exhaustive_model_in_both_modes(580, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let (calls, call) = counted();
         producer.on_drain(call);
@@ -554,7 +554,7 @@ fn a_callback_hears_of_a_drain_that_the_producer_finds_itself() {
 
 #[test]
 fn a_refused_item_that_was_given_up_does_not_hold_back_the_drain() {
-    in_both_modes(4000, |builder| {
+    in_both_modes(1000, |builder| {
         let (mut producer, mut consumer) = builder
             .weigh_by(|item: &usize| *item)
             .high_water_mark(2)
@@ -600,7 +600,7 @@ fn a_loop_looks_again_by_itself_until_the_other_side_uses_fences() {
 
 #[test]
 fn a_loop_that_writes_looks_again_by_itself_until_the_other_side_uses_fences() {
-    model(1100, || {
+    model(600, || {
         let (mut producer, mut consumer) = ends(Builder::new().refused_barrier(), 1);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
@@ -630,7 +630,7 @@ fn a_descriptor_that_nobody_waits_for_changes_nothing_for_a_thread() {
 
 #[test]
 fn a_batch_up_to_the_mark_arms_the_descriptor_as_it_is_published() {
-    exhaustive_model_in_both_modes(2900, |builder| {
+    exhaustive_model_in_both_modes(1000, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let fd = producer.drain_fd().unwrap();
         let reader = thread::spawn(move || {
@@ -672,7 +672,7 @@ fn a_chunk_that_is_too_large_yet_is_there_when_the_descriptor_says_so() {
 
 #[test]
 fn a_commit_up_to_the_mark_arms_the_descriptor() {
-    exhaustive_model_in_both_modes(4600, |builder| {
+    exhaustive_model_in_both_modes(1800, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let fd = producer.drain_fd().unwrap();
         let reader = thread::spawn(move || {
@@ -690,7 +690,7 @@ fn a_commit_up_to_the_mark_arms_the_descriptor() {
 
 #[test]
 fn a_callback_that_joins_a_descriptor_as_the_drain_comes_hears_of_it_and_so_does_the_descriptor() {
-    exhaustive_model_in_both_modes(2800, |builder| {
+    exhaustive_model_in_both_modes(1300, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let _ = producer.try_write(1).unwrap();
         let fd = producer.drain_fd().unwrap();
@@ -715,7 +715,7 @@ fn a_callback_that_joins_a_descriptor_as_the_drain_comes_hears_of_it_and_so_does
 
 #[test]
 fn a_question_after_a_wait_that_gave_up_arms_the_descriptor() {
-    in_both_modes(1100, |builder| {
+    in_both_modes(450, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
@@ -738,7 +738,7 @@ fn a_question_after_a_wait_that_gave_up_arms_the_descriptor() {
 
 #[test]
 fn a_ready_that_is_polled_again_as_the_drain_comes_leaves_the_descriptor_readable_or_armed() {
-    exhaustive_model_in_both_modes(880, |builder| {
+    exhaustive_model_in_both_modes(260, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
@@ -784,7 +784,7 @@ fn who_was_told_that_nothing_is_there_hears_of_the_next_item_once() {
 fn a_callback_hears_of_a_drain_though_the_mark_moves_as_it_waits() {
     // The mark before and after, and how many are read of three: only the last one brings the drain.
     for (before, after, reads) in [(0, 1, 2), (0, 2, 1), (1, 0, 3)] {
-        in_both_modes(70, move |builder| {
+        in_both_modes(28, move |builder| {
             let (mut producer, mut consumer) = ends(builder, 3);
             let (calls, call) = counted();
             producer.on_drain(call);
@@ -832,7 +832,7 @@ fn a_callback_and_a_descriptor_hear_of_items_that_come_at_once() {
 fn a_callback_and_a_descriptor_hear_of_slots_that_come_back_at_once() {
     for (number, read) in at_once::READS.into_iter().enumerate() {
         let capacity = 1 + number % 3;
-        exhaustive_model(5400, move || {
+        exhaustive_model(1500, move || {
             let (mut producer, mut consumer) = ends(Builder::new(), capacity);
             // They move the index past what is awaited.
             producer.set_low_water_mark(capacity - 1).unwrap();

@@ -9,7 +9,7 @@ use loom::{
     },
     thread,
 };
-use loom_tests::{exhaustive_model, model};
+use loom_tests::{exhaustive_model, model, WeighBy, AS_IT_SAYS};
 
 /// Something that one thread does and another looks for.
 fn deed() -> (Arc<AtomicBool>, Arc<AtomicBool>) {
@@ -63,30 +63,46 @@ fn who_is_told_of_a_close_or_a_cancel_sees_what_the_consumer_did_before_it() {
     }
 }
 
+/// The same for all, in a channel that weighs.
+const ALL_ALIKE: WeighBy<usize> = |_| 1;
+
 #[test]
 fn a_producer_that_sees_the_length_fall_sees_what_the_consumer_did_before() {
-    for weighted in [false, true] {
+    for weigh in [ALL_ALIKE, AS_IT_SAYS] {
+        exhaustive_model(5, move || see_the_length_fall(weigh, Producer::is_empty));
+    }
+}
+
+#[test]
+fn whoever_sees_the_length_fall_sees_what_the_consumer_did_before() {
+    for weigh in [ALL_ALIKE, AS_IT_SAYS] {
         exhaustive_model(5, move || {
-            let weigh = move |weight: &usize| if weighted { *weight } else { 1 };
-            let (mut producer, mut consumer) = Builder::new()
-                .weigh_by(weigh)
-                .high_water_mark(4)
-                .capacity(1)
-                .build::<usize>()
-                .unwrap();
-            let _ = producer.try_write(2).unwrap();
-            let (deed, seen) = deed();
-            let reader = thread::spawn(move || {
-                deed.store(true, Relaxed);
-                consumer.try_read().unwrap();
-                consumer
-            });
-            if producer.is_empty() {
-                assert!(seen.load(Relaxed));
-            }
-            drop(reader.join().unwrap());
+            see_the_length_fall(weigh, |producer| producer.monitor().is_empty());
         });
     }
+}
+
+fn see_the_length_fall(
+    weigh: WeighBy<usize>,
+    is_empty: impl Fn(&Producer<usize, WeighBy<usize>>) -> bool,
+) {
+    let (mut producer, mut consumer) = Builder::new()
+        .weigh_by(weigh)
+        .high_water_mark(4)
+        .capacity(1)
+        .build::<usize>()
+        .unwrap();
+    let _ = producer.try_write(2).unwrap();
+    let (deed, seen) = deed();
+    let reader = thread::spawn(move || {
+        deed.store(true, Relaxed);
+        consumer.try_read().unwrap();
+        consumer
+    });
+    if is_empty(&producer) {
+        assert!(seen.load(Relaxed));
+    }
+    drop(reader.join().unwrap());
 }
 
 /// A third thread looks at the counters while an item is written, and read.
@@ -164,7 +180,7 @@ fn a_length_is_never_more_than_fits_and_never_less_than_nothing() {
         let (producer, consumer) = highwater::channel(1);
         watch_one_slot(producer, consumer);
     });
-    model(1200, || {
+    model(870, || {
         let (producer, consumer) = Builder::new()
             .weigh_by(|_: &u8| 1)
             .high_water_mark(1)

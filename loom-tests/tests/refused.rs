@@ -37,7 +37,7 @@ fn data_wakes_a_consumer_that_was_refused() {
 
 #[test]
 fn drain_wakes_a_producer_that_was_refused() {
-    model(6400, || {
+    model(3300, || {
         let (mut producer, mut consumer) = ends(1);
         let reader = thread::spawn(move || {
             let mut read = 0;
@@ -119,7 +119,7 @@ fn a_consumer_that_goes_or_closes_wakes_a_producer_that_was_refused() {
 #[test]
 fn an_item_that_makes_room_wakes_a_producer_that_waits_for_weight_and_was_refused() {
     for is_confirmed in [false, true] {
-        exhaustive_model(3100, move || {
+        exhaustive_model(330, move || {
             let builder = Builder::new().refused_barrier();
             let (mut producer, mut consumer) = weighted_ends(builder, AS_IT_SAYS, (2, 4), 2);
             if is_confirmed {
@@ -187,7 +187,7 @@ fn a_batch_wakes_a_consumer_that_was_refused() {
 
 /// As above: the producer's second sleep relies on fences, which the first drain has confirmed, or may have.
 fn drain_that_comes_another_way_wakes_a_producer_that_was_refused(read: Read) {
-    model(35_000, move || {
+    model(13_000, move || {
         let (mut producer, mut consumer) = ends(1);
         let _ = producer.try_write(0).unwrap();
         let reader = thread::spawn(move || {

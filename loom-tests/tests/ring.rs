@@ -42,7 +42,7 @@ fn polling_ends_pass_items_in_order_round_two_slots() {
 
 #[test]
 fn blocking_ends_pass_items_in_order_through_one_slot() {
-    model(65_000, || {
+    model(39_000, || {
         let (mut producer, mut consumer) = highwater::channel(1);
         let writer = thread::spawn(move || {
             for i in 0..2 {
@@ -60,7 +60,7 @@ fn blocking_ends_pass_items_in_order_through_one_slot() {
 
 #[test]
 fn blocking_ends_pass_items_in_order_round_two_slots() {
-    model(13_000, || {
+    model(9800, || {
         let (mut producer, mut consumer) = highwater::channel(2);
         let _ = producer.try_write(Box::new(0)).unwrap();
         let writer = thread::spawn(move || {
@@ -104,7 +104,7 @@ fn polling_ends_pass_items_in_order_round_three_slots() {
 
 #[test]
 fn blocking_ends_pass_items_in_order_round_three_slots() {
-    model(20_000, || {
+    model(10_000, || {
         let (mut producer, mut consumer) = highwater::channel(3);
         for i in 0..2 {
             let _ = producer.try_write(Box::new(i)).unwrap();
@@ -126,7 +126,7 @@ fn blocking_ends_pass_items_in_order_round_three_slots() {
 fn blocking_ends_pass_items_in_order_whatever_they_weigh() {
     // The second item finds no slot, or waits for drain, or reaches the mark.
     for (capacity, high) in [(1, 4), (2, 1), (3, 3)] {
-        model(2700, move || {
+        model(1300, move || {
             let (mut producer, mut consumer) = Builder::new()
                 .weigh_by(|item: &usize| *item)
                 .high_water_mark(high)
@@ -150,7 +150,7 @@ fn blocking_ends_pass_items_in_order_whatever_they_weigh() {
 
 #[test]
 fn indices_may_wrap_on_the_way() {
-    model(16_000, || {
+    model(9300, || {
         let (mut producer, mut consumer) = Builder::new()
             .high_water_mark(1)
             .first_index(usize::MAX)
@@ -184,7 +184,7 @@ fn an_item_is_whole_when_it_is_seen() {
 
 #[test]
 fn a_slot_of_several_that_were_seen_at_once_is_free_when_it_is_written_again() {
-    model(1700, || {
+    model(530, || {
         let (mut producer, mut consumer) = highwater::channel(2);
         for i in 0..2 {
             let _ = producer.try_write(Box::new(i)).unwrap();

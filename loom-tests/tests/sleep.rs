@@ -68,7 +68,7 @@ fn a_wake_up_for_another_reason_leaves_the_wait_its_waker() {
 
 #[test]
 fn drain_wakes_a_parked_producer() {
-    exhaustive_model_in_both_modes(580, |builder| {
+    exhaustive_model_in_both_modes(170, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1, 0);
         assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
         let reader = thread::spawn(move || {
@@ -84,7 +84,7 @@ fn drain_wakes_a_parked_producer() {
 #[test]
 fn a_producer_sleeps_on_above_the_low_mark_and_is_woken_at_it() {
     for capacity in [2, 3] {
-        in_both_modes(860, move |builder| {
+        in_both_modes(220, move |builder| {
             let (mut producer, mut consumer) = full(builder, capacity, 0);
             let reader = thread::spawn(move || {
                 for i in 0..capacity {
@@ -102,7 +102,7 @@ fn a_producer_sleeps_on_above_the_low_mark_and_is_woken_at_it() {
 #[test]
 fn a_low_mark_above_zero_wakes_the_producer_while_there_is_still_work() {
     for (capacity, low) in [(2, 1), (3, 1), (3, 2)] {
-        in_both_modes(170, move |builder| {
+        in_both_modes(69, move |builder| {
             let (mut producer, mut consumer) = full(builder, capacity, low);
             let reads = capacity - low;
             let reader = thread::spawn(move || {
@@ -121,7 +121,7 @@ fn a_low_mark_above_zero_wakes_the_producer_while_there_is_still_work() {
 
 #[test]
 fn both_sides_sleep_by_turns() {
-    in_both_modes(16_000, |builder| {
+    in_both_modes(9300, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1, 0);
         let writer = thread::spawn(move || {
             for i in 0..2 {
@@ -155,7 +155,7 @@ fn a_question_and_an_answer_go_through_two_channels() {
 #[test]
 fn a_drain_leaves_room_for_the_item_that_was_refused() {
     // With the low mark at the capacity a full channel counts as drained, but takes nothing.
-    model(310, || {
+    model(120, || {
         let (mut producer, mut consumer) = ends(Builder::new(), 1, 1);
         let _ = producer.try_write(1).unwrap();
         let reader = thread::spawn(move || {
@@ -169,7 +169,7 @@ fn a_drain_leaves_room_for_the_item_that_was_refused() {
 
 #[test]
 fn a_producer_that_waits_for_weight_is_woken_by_the_item_that_makes_room() {
-    model(22_000, || {
+    model(1200, || {
         let (mut producer, mut consumer) = weighted_ends(Builder::new(), AS_IT_SAYS, (2, 4), 2);
         let _ = producer.try_write(1).unwrap();
         let _ = producer.try_write(2).unwrap();
@@ -187,7 +187,7 @@ fn a_producer_that_waits_for_weight_is_woken_by_the_item_that_makes_room() {
 
 #[test]
 fn a_low_mark_raised_while_told_to_stop_still_wakes_the_producer() {
-    model(170, || {
+    model(69, || {
         let (mut producer, mut consumer) = ends(Builder::new(), 2, 0);
         let _ = producer.try_write(1).unwrap();
         let _ = producer.try_write(2).unwrap();

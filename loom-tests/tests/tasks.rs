@@ -48,7 +48,7 @@ fn data_wakes_a_task_that_registers_at_that_moment() {
 
 #[test]
 fn drain_wakes_a_task_that_registers_at_that_moment() {
-    exhaustive_model_in_both_modes(1400, |builder| {
+    exhaustive_model_in_both_modes(440, |builder| {
         let (mut producer, mut consumer) = full(builder, 1);
         let reader = thread::spawn(move || {
             assert_eq!(consumer.try_read(), Ok(0));
@@ -62,7 +62,7 @@ fn drain_wakes_a_task_that_registers_at_that_moment() {
 #[test]
 fn a_task_sleeps_on_above_the_low_mark_and_is_woken_at_it() {
     for (capacity, full_fences) in [(2, false), (2, true), (3, false)] {
-        model(2100, move || {
+        model(690, move || {
             let builder = Builder::new().full_fences(full_fences);
             let (mut producer, mut consumer) = full(builder, capacity);
             let reader = thread::spawn(move || {
@@ -79,7 +79,7 @@ fn a_task_sleeps_on_above_the_low_mark_and_is_woken_at_it() {
 
 #[test]
 fn a_task_that_waits_for_weight_is_woken_by_the_item_that_makes_room() {
-    model(9000, || {
+    model(910, || {
         let (mut producer, mut consumer) = weighted_ends(Builder::new(), AS_IT_SAYS, (2, 4), 3);
         for weight in [1, 2] {
             let _ = producer.try_write(weight).unwrap();
@@ -135,7 +135,7 @@ fn items_that_come_at_once_wake_a_task() {
 fn slots_that_come_back_at_once_wake_a_task() {
     for (number, read) in at_once::READS.into_iter().enumerate() {
         let capacity = 1 + number % 3;
-        exhaustive_model_in_both_modes(1400, move |builder| {
+        exhaustive_model_in_both_modes(440, move |builder| {
             let (mut producer, mut consumer) = full(builder, capacity);
             // They move the index past what is awaited.
             producer.set_low_water_mark(capacity - 1).unwrap();
@@ -155,7 +155,7 @@ fn slots_that_come_back_at_once_wake_a_task() {
 #[test]
 fn a_sink_is_woken_by_a_drain_and_its_close_ends_the_stream() {
     for capacity in [1, 2] {
-        in_both_modes(280, move |builder| {
+        in_both_modes(120, move |builder| {
             let (mut producer, mut consumer) = full(builder, capacity);
             let reader = thread::spawn(move || {
                 for i in 0..capacity {
@@ -208,7 +208,7 @@ fn a_stream_is_woken_by_an_item_and_by_the_end_behind_it() {
 fn a_task_hears_of_a_drain_though_the_mark_moves_as_it_waits() {
     // The mark before and after: the consumer reads just as many as it takes.
     for (capacity, before, after) in [(3, 0, 2), (3, 0, 1), (2, 1, 0)] {
-        model(900, move || {
+        model(330, move || {
             let (mut producer, mut consumer) = full(Builder::new(), capacity);
             producer.set_low_water_mark(before).unwrap();
             let reader = thread::spawn(move || {
@@ -234,7 +234,7 @@ fn a_task_hears_of_a_drain_though_the_mark_moves_as_it_waits() {
 
 #[test]
 fn two_tasks_wait_for_each_other_by_turns() {
-    model(150_000, || {
+    model(100_000, || {
         let (mut producer, mut consumer) = ends(Builder::new(), 1);
         let writer = thread::spawn(move || {
             block_on(async move {

@@ -42,7 +42,7 @@ fn a_read_that_times_out_as_data_comes_loses_neither() {
 #[test]
 fn a_write_that_times_out_as_the_channel_drains_gives_its_item_back() {
     for capacity in [1, 2, 3] {
-        model(1400, move || {
+        model(600, move || {
             let (mut producer, mut consumer) = full(capacity);
             let deadline = Instant::new();
             let clock = deadline.clone();
@@ -68,7 +68,7 @@ fn a_write_that_times_out_as_the_channel_drains_gives_its_item_back() {
 
 #[test]
 fn a_write_that_times_out_as_it_waits_for_weight_stops_nobody_and_can_be_taken_up_again() {
-    model(4100, || {
+    model(760, || {
         let (mut producer, mut consumer) = weighted_ends(Builder::new(), AS_IT_SAYS, (2, 4), 3);
         let _ = producer.try_write(2).unwrap();
         let deadline = Instant::new();
@@ -152,7 +152,7 @@ fn a_wait_for_drain_or_finish_can_be_given_up_and_taken_up_again() {
 }
 
 fn a_wait_can_be_given_up_and_taken_up_again(capacity: usize) {
-    model(1500, move || {
+    model(840, move || {
         let (mut producer, mut consumer) = full(capacity);
         let deadline = Instant::new();
         let clock = deadline.clone();

@@ -67,3 +67,26 @@ fn a_producer_never_finds_less_than_nothing() {
         assert_eq!(producer.len(), 3);
     });
 }
+
+#[test]
+fn a_drain_that_is_seen_leaves_the_slot_that_it_comes_with() {
+    exhaustive_model(15, || {
+        // Both slots are full. What the first weighs is nearly all.
+        let (mut producer, mut consumer) = weighted_ends(Builder::new(), AS_IT_SAYS, (1, 10), 2);
+        let _ = producer.try_write(9).unwrap();
+        let _ = producer.try_write(1).unwrap();
+        let reader = thread::spawn(move || {
+            consumer.try_read().unwrap();
+            consumer
+        });
+        let len = producer.len();
+        if len == 1 || !producer.need_drain() {
+            assert!(
+                producer.try_write(1).is_ok(),
+                "drained, and no slot is free"
+            );
+        }
+        let consumer = reader.join().unwrap();
+        assert!(consumer.len() <= 2);
+    });
+}

@@ -13,6 +13,18 @@ use {
 };
 
 /// Why [`Producer::try_reserve`](crate::Producer::try_reserve) reserved no room.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::TryReserveError;
+///
+/// let (mut producer, _consumer) = highwater::channel::<u8>(8); // low-water mark: 4
+/// let error = producer.try_reserve(5).unwrap_err(); // drain, at 4 items, might leave no more room than 4
+/// assert_eq!(error, TryReserveError::TooLarge { slots: 5, most: 4 });
+/// assert_eq!(producer.try_write_slice(&[0; 5]), Ok(5));
+/// assert_eq!(producer.try_reserve(4).unwrap_err(), TryReserveError::WouldBlock); // three are free
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryReserveError {
     /// Not so many slots are free. Wait for drain, then reserve again.
@@ -29,6 +41,20 @@ pub enum TryReserveError {
 }
 
 /// Why [`Producer::reserve`](crate::Producer::reserve) and its relatives reserved no room.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::ReserveError;
+/// use std::time::Duration;
+///
+/// let (mut producer, consumer) = highwater::channel::<u8>(8);
+/// assert_eq!(producer.try_write_slice(&[0; 8]), Ok(8)); // full
+/// assert_eq!(producer.reserve_timeout(4, Duration::ZERO).unwrap_err(), ReserveError::Timeout);
+/// consumer.cancel("enough");
+/// let error = producer.reserve(4).unwrap_err(); // returns at once
+/// assert!(matches!(error, ReserveError::Closed(error) if error.reason().unwrap().to_string() == "enough"));
+/// ```
 #[cfg(feature = "std")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReserveError {
@@ -46,6 +72,18 @@ pub enum ReserveError {
 }
 
 /// Why [`Consumer::try_chunk`](crate::Consumer::try_chunk) gave no chunk.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::{TryChunkError, TryReadError};
+///
+/// let (mut producer, mut consumer) = highwater::channel(8);
+/// assert_eq!(consumer.try_chunk(9).unwrap_err(), TryChunkError::TooLarge { items: 9, most: 8 });
+/// producer.write("the only one")?;
+/// assert_eq!(consumer.try_chunk(2).unwrap_err(), TryChunkError::Read(TryReadError::Empty)); // not two yet
+/// # Ok::<(), highwater::WriteError<&str>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TryChunkError {
     /// Not so many items are there yet, or none will come any more.
@@ -60,6 +98,18 @@ pub enum TryChunkError {
 }
 
 /// Why [`Consumer::chunk`](crate::Consumer::chunk) and its relatives gave no chunk.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::{ChunkError, ReadTimeoutError};
+///
+/// let (producer, mut consumer) = highwater::channel::<u8>(8); // low-water mark: 4
+/// let error = consumer.chunk(6).unwrap_err(); // at 5 items the producer may wait for drain
+/// assert_eq!(error, ChunkError::TooLarge { items: 6, most: 5 });
+/// drop(producer);
+/// assert_eq!(consumer.chunk(5).unwrap_err(), ChunkError::Read(ReadTimeoutError::Abandoned));
+/// ```
 #[cfg(feature = "std")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChunkError {
@@ -76,6 +126,22 @@ pub enum ChunkError {
 
 /// Why [`Producer::write_all`](crate::Producer::write_all) did not write everything: the consumer takes no
 /// more.
+///
+/// # Examples
+///
+/// ```
+/// use std::thread;
+///
+/// let (mut producer, mut consumer) = highwater::channel::<u8>(8);
+/// let reader = thread::spawn(move || {
+///     drop(consumer.chunk_up_to(1).unwrap()); // sleeps until something is there, and takes nothing
+///     consumer.cancel("enough");
+/// });
+/// let error = producer.write_all(&[0; 10]).unwrap_err();
+/// assert_eq!(error.written, 8); // up to the mark, as one; then it slept
+/// assert_eq!(error.cause.reason().unwrap().to_string(), "enough");
+/// # reader.join().unwrap();
+/// ```
 #[cfg(feature = "std")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteAllError {
@@ -86,6 +152,21 @@ pub struct WriteAllError {
 }
 
 /// Why [`Consumer::read_exact`](crate::Consumer::read_exact) did not fill the slice: nothing more will come.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::{ReadError, ReadExactError};
+///
+/// let (mut producer, mut consumer) = highwater::channel(8);
+/// producer.write_all(&[1, 2, 3])?;
+/// producer.end();
+/// let mut items = [0; 4];
+/// let error = consumer.read_exact(&mut items).unwrap_err();
+/// assert_eq!(error, ReadExactError { read: 3, cause: ReadError::Ended });
+/// assert_eq!(items, [1, 2, 3, 0]);
+/// # Ok::<(), highwater::WriteAllError>(())
+/// ```
 #[cfg(feature = "std")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadExactError {
@@ -217,6 +298,22 @@ partial_error!(WriteAllError, written, "items were written");
 partial_error!(ReadExactError, read, "items were read");
 
 /// Why [`ByteProducer::fill_from`](crate::ByteProducer::fill_from) wrote nothing.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::FillError;
+/// use std::io::ErrorKind;
+///
+/// let (mut producer, consumer) = highwater::bytes(8);
+/// let (other, mut source) = highwater::bytes(8);
+/// drop(other); // so that this source fails: it broke off
+/// let error = producer.fill_from(&mut source).unwrap_err();
+/// assert!(matches!(error, FillError::Source(error) if error.kind() == ErrorKind::UnexpectedEof));
+/// drop(consumer);
+/// let error = producer.fill_from(&mut &b"more"[..]).unwrap_err();
+/// assert!(matches!(error, FillError::Closed(_)));
+/// ```
 #[cfg(feature = "std")]
 #[derive(Debug)]
 pub enum FillError {
@@ -227,6 +324,24 @@ pub enum FillError {
 }
 
 /// Why [`ByteConsumer::drain_to`](crate::ByteConsumer::drain_to) read nothing.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::{DrainError, ReadError};
+/// use std::io::{self, ErrorKind, Write};
+///
+/// let (mut producer, mut consumer) = highwater::bytes(8);
+/// producer.write_all(b"rest")?;
+/// drop(producer); // without an end
+/// let mut full: &mut [u8] = &mut []; // a sink without room
+/// let error = consumer.drain_to(&mut full).unwrap_err();
+/// assert!(matches!(error, DrainError::Sink(error) if error.kind() == ErrorKind::WriteZero));
+/// assert_eq!(consumer.drain_to(&mut io::sink())?, 4); // nothing was lost
+/// let error = consumer.drain_to(&mut io::sink()).unwrap_err();
+/// assert!(matches!(error, DrainError::Stream(ReadError::Abandoned)));
+/// # io::Result::Ok(())
+/// ```
 #[cfg(feature = "std")]
 #[derive(Debug)]
 pub enum DrainError {

@@ -53,6 +53,15 @@ impl CancelHandle {
     }
 
     /// Stops it, for good. Does nothing if it is through already.
+    ///
+    /// ```
+    /// use highwater::{Pipeline, PipelineFailure};
+    /// let pipeline = Pipeline::source(0_u64..); // would never end
+    /// pipeline.cancel_handle().cancel(); // before it has begun
+    /// let error = pipeline.run(|_| Ok::<(), String>(())).unwrap_err();
+    /// assert!(matches!(error.failure, PipelineFailure::Cancelled));
+    /// assert_eq!(error.items, 0);
+    /// ```
     pub fn cancel(&self) {
         self.0.lock().is_cancelled = true;
         self.stop();
@@ -73,6 +82,15 @@ impl CancelHandle {
     }
 
     /// Whether [`cancel`](Self::cancel) was called.
+    ///
+    /// ```
+    /// use highwater::Pipe;
+    /// let handle = Pipe::new().cancel_handle();
+    /// let clone = handle.clone();
+    /// assert!(!handle.is_cancelled());
+    /// clone.cancel();
+    /// assert!(handle.is_cancelled());
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         self.0.lock().is_cancelled
     }

@@ -24,6 +24,10 @@ type Cause = Box<dyn Error + Send + Sync>;
 ///
 /// [`PipelineError`].
 ///
+/// # Panics
+///
+/// If the function does: see [`Pipeline::run`].
+///
 /// # Examples
 ///
 /// ```
@@ -96,6 +100,17 @@ struct Running {
 }
 
 /// How a [`Pipeline`] went.
+///
+/// # Examples
+///
+/// ```
+/// let report = highwater::pipe_items(0..100, |_| Ok::<(), String>(()))?;
+/// assert_eq!(report.items, 100);
+/// assert_eq!(report.channels.len(), 1); // no stage between source and sink
+/// assert_eq!(report.channels[0].items_read, 100);
+/// assert!(report.channels[0].peak_len <= 16); // the default mark
+/// # Ok::<(), highwater::PipelineError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PipelineReport {
@@ -108,6 +123,14 @@ pub struct PipelineReport {
 }
 
 /// A [`Pipeline`] that did not come to its end.
+///
+/// # Examples
+///
+/// ```
+/// let error = highwater::pipe_items(1..=5, |item| if item < 3 { Ok(()) } else { Err("too many") }).unwrap_err();
+/// assert_eq!(error.items, 2); // the third was refused
+/// assert_eq!(error.to_string(), "the sink failed after 2 items: too many");
+/// ```
 #[derive(Debug)]
 pub struct PipelineError {
     /// The items that the sink had taken.
@@ -117,6 +140,19 @@ pub struct PipelineError {
 }
 
 /// What went wrong in a [`Pipeline`]. Stages count from 1; the source is stage 0.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::{Pipeline, PipelineFailure};
+/// use std::num::ParseIntError;
+///
+/// let error = Pipeline::source(["7", "seven"])
+///     .stage(|word: &str| word.parse::<u8>())
+///     .run(|_| Ok::<(), String>(()))
+///     .unwrap_err();
+/// assert!(matches!(error.failure, PipelineFailure::Stage { stage: 1, cause } if cause.is::<ParseIntError>()));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PipelineFailure {
@@ -171,6 +207,17 @@ impl Error for PipelineError {
 
 impl<T: Send + 'static> Pipeline<T> {
     /// A pipeline that begins with the items of an iterator.
+    ///
+    /// ```
+    /// use highwater::Pipeline;
+    /// let mut squares = Vec::new();
+    /// Pipeline::source((1..=4).map(|i| i * i)).run(|square| {
+    ///     squares.push(square);
+    ///     Ok::<(), String>(())
+    /// })?;
+    /// assert_eq!(squares, [1, 4, 9, 16]);
+    /// # Ok::<(), highwater::PipelineError>(())
+    /// ```
     pub fn source<I>(items: I) -> Self
     where
         I: IntoIterator<Item = T>,
@@ -199,12 +246,36 @@ impl<T: Send + 'static> Pipeline<T> {
 
     /// The high-water mark, in items, of the channel between what there is so far and what comes next. 16
     /// if it is not set.
+    ///
+    /// ```
+    /// use highwater::Pipeline;
+    /// let report = Pipeline::source(0..100)
+    ///     .high_water_mark(2) // from the source to the stage
+    ///     .stage(|i: u32| Ok::<u32, String>(i + 1))
+    ///     .high_water_mark(8) // from the stage to the sink
+    ///     .run(|_| Ok::<(), String>(()))?;
+    /// assert!(report.channels[0].peak_len <= 2 && report.channels[1].peak_len <= 8);
+    /// # Ok::<(), highwater::PipelineError>(())
+    /// ```
     pub fn high_water_mark(mut self, items: usize) -> Self {
         self.high_water_mark = items;
         self
     }
 
     /// Adds a stage, in a thread of its own, that makes one item of each, or fails.
+    ///
+    /// ```
+    /// use highwater::Pipeline;
+    /// let mut lengths = Vec::new();
+    /// Pipeline::source(["one", "three"])
+    ///     .stage(|word: &str| Ok::<usize, String>(word.len()))
+    ///     .run(|length| {
+    ///         lengths.push(length);
+    ///         Ok::<(), String>(())
+    ///     })?;
+    /// assert_eq!(lengths, [3, 5]); // in order
+    /// # Ok::<(), highwater::PipelineError>(())
+    /// ```
     pub fn stage<U, E>(
         self,
         mut transform: impl FnMut(T) -> Result<U, E> + Send + 'static,
@@ -217,6 +288,19 @@ impl<T: Send + 'static> Pipeline<T> {
     }
 
     /// Adds a stage, in a thread of its own, that makes any number of items of each, or fails.
+    ///
+    /// ```
+    /// use highwater::Pipeline;
+    /// let mut words = Vec::new();
+    /// Pipeline::source(["two words", "", "one"])
+    ///     .stage_many(|line: &'static str| Ok::<_, String>(line.split_whitespace()))
+    ///     .run(|word| {
+    ///         words.push(word);
+    ///         Ok::<(), String>(())
+    ///     })?;
+    /// assert_eq!(words, ["two", "words", "one"]);
+    /// # Ok::<(), highwater::PipelineError>(())
+    /// ```
     pub fn stage_many<U, I, E>(
         self,
         mut transform: impl FnMut(T) -> Result<I, E> + Send + 'static,
@@ -262,6 +346,21 @@ impl<T: Send + 'static> Pipeline<T> {
     }
 
     /// A handle that stops the pipeline from any thread.
+    ///
+    /// ```
+    /// use highwater::Pipeline;
+    /// let pipeline = Pipeline::source(0_u64..); // would never end
+    /// let handle = pipeline.cancel_handle();
+    /// let error = pipeline
+    ///     .run(|item| {
+    ///         if item == 9 {
+    ///             handle.cancel();
+    ///         }
+    ///         Ok::<(), String>(())
+    ///     })
+    ///     .unwrap_err();
+    /// assert_eq!(error.to_string(), "cancelled after 10 items");
+    /// ```
     pub fn cancel_handle(&self) -> CancelHandle {
         self.cancel.clone()
     }
@@ -273,6 +372,27 @@ impl<T: Send + 'static> Pipeline<T> {
     ///
     /// [`PipelineError`]: what failed first, and how many items the sink had taken. All others are
     /// stopped; one that is in a call of its own just then does not hold up the return.
+    ///
+    /// # Panics
+    ///
+    /// If the function does: its panic goes on to the caller, and everything else is stopped. A panic of the source or of
+    /// a stage is a [`PipelineFailure::StagePanicked`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::Pipeline;
+    ///
+    /// let mut sum = 0;
+    /// let report = Pipeline::source(1..=100)
+    ///     .stage(|i: u32| Ok::<u32, String>(i * 2))
+    ///     .run(|i| {
+    ///         sum += i; // in this thread
+    ///         Ok::<(), String>(())
+    ///     })?;
+    /// assert_eq!((sum, report.items, report.channels.len()), (10_100, 100, 2));
+    /// # Ok::<(), highwater::PipelineError>(())
+    /// ```
     pub fn run<E: Into<Cause>>(
         self,
         mut sink: impl FnMut(T) -> Result<(), E>,

@@ -30,6 +30,10 @@ use std::{
 /// once: a source that just then waits for input does not hold up the return; it is dropped, in its
 /// thread, when it next gives something.
 ///
+/// # Panics
+///
+/// If the sink does: see [`Pipe::run`].
+///
 /// # Examples
 ///
 /// ```
@@ -70,6 +74,21 @@ pub struct Pipe<'p> {
 }
 
 /// How far a [`Pipe`] is.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::Pipe;
+/// use std::io;
+///
+/// let mut last = None;
+/// Pipe::new()
+///     .on_progress(|progress| last = Some(progress))
+///     .run(io::Cursor::new(vec![7; 100_000]), io::sink())?;
+/// let last = last.unwrap();
+/// assert_eq!((last.bytes, last.len), (100_000, 0)); // everything, and nothing left between the two
+/// # Ok::<(), highwater::PipeError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PipeProgress {
@@ -80,6 +99,17 @@ pub struct PipeProgress {
 }
 
 /// How a [`Pipe`] went.
+///
+/// # Examples
+///
+/// ```
+/// let report = highwater::pipe(&b"twelve bytes"[..], std::io::sink())?;
+/// assert_eq!(report.bytes, 12);
+/// assert_eq!(report.times_told_to_stop, 0); // 12 bytes are far below the mark
+/// assert!(report.peak_len <= 12);
+/// assert!(report.to_string().starts_with("12 bytes in "));
+/// # Ok::<(), highwater::PipeError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PipeReport {
@@ -100,6 +130,18 @@ pub struct PipeReport {
 }
 
 /// A [`Pipe`] that did not copy everything.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::{Error, ErrorKind};
+///
+/// let mut memory = [0_u8; 4]; // a sink with room for four bytes
+/// let error = highwater::pipe(&b"abcdef"[..], &mut memory[..]).unwrap_err();
+/// assert_eq!(error.bytes, 4);
+/// assert_eq!(Error::from(error).kind(), ErrorKind::WriteZero);
+/// assert_eq!(&memory, b"abcd");
+/// ```
 #[derive(Debug)]
 pub struct PipeError {
     /// The bytes that the sink had got.
@@ -109,6 +151,18 @@ pub struct PipeError {
 }
 
 /// What went wrong in a [`Pipe`].
+///
+/// # Examples
+///
+/// ```
+/// use highwater::PipeFailure;
+/// use std::io::{self, ErrorKind};
+///
+/// let (producer, source) = highwater::bytes(64);
+/// drop(producer); // so that this source fails: it broke off
+/// let error = highwater::pipe(source, io::sink()).unwrap_err();
+/// assert!(matches!(error.failure, PipeFailure::Source(error) if error.kind() == ErrorKind::UnexpectedEof));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PipeFailure {
@@ -206,6 +260,17 @@ impl Default for Pipe<'_> {
 
 impl<'p> Pipe<'p> {
     /// A pipe with a high-water mark of 256 KiB, and a low-water mark of half of it.
+    ///
+    /// ```
+    /// use highwater::Pipe;
+    /// use std::io;
+    /// let mut marks = (0, 0);
+    /// Pipe::new()
+    ///     .on_start(|monitor| marks = (monitor.high_water_mark(), monitor.low_water_mark()))
+    ///     .run(io::empty(), io::sink())?;
+    /// assert_eq!(marks, (256 * 1024, 128 * 1024));
+    /// # Ok::<(), highwater::PipeError>(())
+    /// ```
     pub fn new() -> Self {
         Self {
             high_water_mark: 256 * 1024,
@@ -217,13 +282,32 @@ impl<'p> Pipe<'p> {
     }
 
     /// The bytes between source and sink at which the source has to stop. Read and write are offered
-    /// half of that at a time.
+    /// at most half of that at a time.
+    ///
+    /// ```
+    /// use highwater::Pipe;
+    /// use std::io;
+    /// let source = io::Cursor::new(vec![7; 100_000]);
+    /// let report = Pipe::new().high_water_mark(1000).run(source, io::sink())?;
+    /// assert_eq!(report.bytes, 100_000);
+    /// assert!(report.peak_len <= 1000);
+    /// # Ok::<(), highwater::PipeError>(())
+    /// ```
     pub fn high_water_mark(mut self, bytes: usize) -> Self {
         self.high_water_mark = bytes;
         self
     }
 
-    /// The bytes at which the source may go on.
+    /// The bytes at which the source may go on. Half of the high-water mark if it is not set; above it is a
+    /// [`PipeFailure::Build`].
+    ///
+    /// ```
+    /// use highwater::{Pipe, PipeFailure};
+    /// use std::io;
+    /// let pipe = Pipe::new().high_water_mark(1000).low_water_mark(1001);
+    /// let error = pipe.run(io::empty(), io::sink()).unwrap_err();
+    /// assert!(matches!(error.failure, PipeFailure::Build(_)));
+    /// ```
     pub fn low_water_mark(mut self, bytes: usize) -> Self {
         self.low_water_mark = Some(bytes);
         self
@@ -231,18 +315,55 @@ impl<'p> Pipe<'p> {
 
     /// Calls a function when everything is set up, in the thread of the sink, with a [`Monitor`] of the
     /// channel: for whoever wants to see the length also while nothing moves.
+    ///
+    /// ```
+    /// use highwater::{Pipe, State};
+    /// use std::io;
+    /// let mut watch = None;
+    /// Pipe::new()
+    ///     .on_start(|monitor| watch = Some(monitor))
+    ///     .run(&b"abcd"[..], io::sink())?;
+    /// let monitor = watch.unwrap(); // it can also be kept
+    /// assert_eq!((monitor.state(), monitor.stats().items_read), (State::Finished, 4));
+    /// # Ok::<(), highwater::PipeError>(())
+    /// ```
     pub fn on_start(mut self, call: impl FnOnce(Monitor) + Send + 'p) -> Self {
         self.start = Some(Box::new(call));
         self
     }
 
     /// Calls a function after each write of the sink, in its thread.
+    ///
+    /// ```
+    /// use highwater::Pipe;
+    /// use std::io;
+    /// let mut writes = 0;
+    /// Pipe::new()
+    ///     .high_water_mark(1000)
+    ///     .on_progress(|_| writes += 1)
+    ///     .run(io::Cursor::new(vec![7; 100_000]), io::sink())?;
+    /// assert!(writes >= 200); // of at most 500 bytes each
+    /// # Ok::<(), highwater::PipeError>(())
+    /// ```
     pub fn on_progress(mut self, call: impl FnMut(PipeProgress) + Send + 'p) -> Self {
         self.progress = Some(Box::new(call));
         self
     }
 
     /// A handle that stops the pipe from any thread.
+    ///
+    /// ```
+    /// use highwater::{Pipe, PipeFailure};
+    /// use std::io;
+    /// let pipe = Pipe::new();
+    /// let handle = pipe.cancel_handle();
+    /// let error = pipe
+    ///     .on_progress(move |_| handle.cancel()) // after the first write
+    ///     .run(io::repeat(0), io::sink())
+    ///     .unwrap_err();
+    /// assert!(matches!(error.failure, PipeFailure::Cancelled));
+    /// assert!(error.bytes > 0);
+    /// ```
     pub fn cancel_handle(&self) -> CancelHandle {
         self.cancel.clone()
     }
@@ -252,6 +373,25 @@ impl<'p> Pipe<'p> {
     /// # Errors
     ///
     /// [`PipeError`].
+    ///
+    /// # Panics
+    ///
+    /// If the sink does, or a function of [`on_start`](Self::on_start) or [`on_progress`](Self::on_progress): the panic goes
+    /// on to the caller, and the source is released as by an error. A panic of the source is a
+    /// [`PipeFailure::SourcePanicked`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use highwater::Pipe;
+    /// use std::io::BufWriter;
+    ///
+    /// let mut sink = BufWriter::new(Vec::new());
+    /// let report = Pipe::new().run(&b"all of it"[..], &mut sink)?;
+    /// assert_eq!(report.bytes, 9);
+    /// assert_eq!(sink.get_ref(), b"all of it"); // nothing is left in the buffer
+    /// # Ok::<(), highwater::PipeError>(())
+    /// ```
     pub fn run(
         self,
         source: impl Read + Send + 'static,

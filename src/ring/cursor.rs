@@ -295,10 +295,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
 
     /// Looks at the other side, and at whether that is a drain.
     pub(crate) fn look(&mut self) {
-        self.head_seen = self.head();
-        if !W::COUNTS_ITEMS.get() {
-            self.consumed_seen = self.consumed();
-        }
+        self.see_head();
         self.accounting.write.peak.raise(self.len_seen());
         self.find_drain(self.len_seen(), self.slots_seen());
         self.set_limit();
@@ -310,10 +307,23 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         self.accounting.head()
     }
 
-    #[inline]
-    fn consumed(&self) -> usize {
-        // Relaxed: may be newer than the `head` we have, and is then the better answer.
-        self.accounting.read.consumed.load(Ordering::Relaxed)
+    /// The weight that a consumer has read who has come to `head`, by our own notes: it publishes its total, too, but apart from its
+    /// index, and with two answers there could be a drain before there is the slot that it comes with.
+    fn consumed_at(&self, head: usize) -> usize {
+        if head == self.head_seen {
+            self.consumed_seen
+        } else {
+            // Nothing was written over this note: that takes a slot which is free by what we saw last.
+            self.ring.slots.weight(head.wrapping_sub(1))
+        }
+    }
+
+    fn see_head(&mut self) {
+        let head = self.head();
+        if !W::COUNTS_ITEMS.get() {
+            self.consumed_seen = self.consumed_at(head);
+        }
+        self.head_seen = head;
     }
 
     fn find_drain(&self, len: usize, slots: usize) {
@@ -354,10 +364,7 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         let stop_at = self.level.marks().stop_at();
         let mut high = self.len_seen() >= stop_at;
         if high {
-            self.head_seen = self.head();
-            if !W::COUNTS_ITEMS.get() {
-                self.consumed_seen = self.consumed();
-            }
+            self.see_head();
             // The item itself was there at that moment, even if it has been read since.
             let len = self.len_seen().max(weight);
             self.accounting.write.peak.raise(len);
@@ -437,7 +444,11 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
     /// Whether the producer was told to stop and has not been drained since, looked at afresh.
     pub(crate) fn need_drain(&self) -> bool {
         if self.level.need_drain() {
-            self.find_drain(self.len(), self.index().wrapping_sub(self.head()));
+            let head = self.head();
+            self.find_drain(
+                self.len_at(self.index(), head),
+                self.index().wrapping_sub(head),
+            );
         }
         self.level.need_drain()
     }
@@ -469,18 +480,16 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
 
     /// What is buffered now, in the unit of the channel. Exact on this side: it can only fall.
     pub(crate) fn len(&self) -> usize {
-        if W::COUNTS_ITEMS.get() {
-            self.len_at(self.index())
-        } else {
-            // Acquire: with the consumed weight comes the freed slot, as with `head`.
-            self.written
-                .wrapping_sub(self.accounting.read.consumed.load(Ordering::Acquire))
-        }
+        self.len_at(self.index(), self.head())
     }
 
-    /// The same where items are counted, if so many were written.
-    pub(super) fn len_at(&self, index: usize) -> usize {
-        index.wrapping_sub(self.head())
+    /// The same of a consumer that has come to `head`; where items are counted, of a producer that has come to `index`.
+    pub(super) fn len_at(&self, index: usize, head: usize) -> usize {
+        if W::COUNTS_ITEMS.get() {
+            index.wrapping_sub(head)
+        } else {
+            self.written.wrapping_sub(self.consumed_at(head))
+        }
     }
 
     fn len_seen(&self) -> usize {
@@ -587,10 +596,12 @@ impl<T, W> WriteCursor<T, W> {
     /// does not know while it has lent.
     fn claim(&self, from: usize, to: usize) -> usize {
         // Always, as whoever gives a wrong index would have items written over.
-        assert!(!is_before(from, self.published.get()), "items lie there");
+        // (While it has lent, none is unpublished.)
+        let next = self.published.get().wrapping_add(self.unpublished.get());
+        assert!(!is_before(from, next), "items lie there");
         let place = self.ring.slots.place();
-        // SAFETY: nothing is written from there on, and the slots up to this limit are free, as last seen, and so ours until they
-        // are published.
+        // SAFETY: no item to be read or dropped lies from there on: of this cursor none, as asserted, and of a region its callers
+        // know. The slots up to this limit are free, as last seen, and so ours until they are published.
         unsafe { place.claim(from, to, self.limit_of_batch) }
     }
 
@@ -604,7 +615,8 @@ impl<T, W> WriteCursor<T, W> {
         *claimed = self.claim(if is_some { *claimed } else { index }, to);
     }
 
-    /// Claims slots behind those that were just published at once ([`Place::next_many`]). No region may have an item there.
+    /// Claims slots behind those that were just published at once ([`Place::next_many`]). No region may have an item there that is to be
+    /// published or dropped.
     ///
     /// To be called when the other side has been told: it need not wait for that.
     #[inline(always)]
@@ -901,7 +913,7 @@ impl<T, W> ReadCursor<T, W> {
     }
 
     fn publish_consumed(&self) {
-        // Release: pairs with the Acquire loads in Accounting::len and WriteCursor::len.
+        // Release: pairs with the Acquire loads in Accounting::exact_len and Accounting::weight_read.
         self.accounting
             .read
             .consumed
@@ -940,7 +952,7 @@ impl<T, W> ReadCursor<T, W> {
     /// The next item, by what we last saw.
     pub(crate) fn peek(&self) -> Option<&T> {
         self.has_item().then(|| {
-            // SAFETY: as in `pop`; the reference borrows the cursor, so that nothing can be
+            // SAFETY: as in `pop_as`; the reference borrows the cursor, so that nothing can be
             // popped while it lives.
             unsafe { self.ring.slots.place().get(self.published()) }
         })

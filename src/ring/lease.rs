@@ -129,7 +129,9 @@ impl<T, W: Weigh<T>, R, S> Writer<T, W, R, S> {
     /// What is buffered now, in the unit of the channel. Exact on this side: it can only fall.
     pub(crate) fn len(&self) -> usize {
         if self.end.cursor.is_lent() {
-            self.end.cursor.len_at(self.index.get())
+            self.end
+                .cursor
+                .len_at(self.index.get(), self.end.cursor.head())
         } else {
             self.end.cursor.len()
         }
@@ -331,7 +333,7 @@ impl<T, W: Weigh<T>, R, S> Reader<T, W, R, S> {
             return self.end.cursor.peek();
         }
         is_before(self.index, self.seen).then(|| {
-            // SAFETY: the index is `head`, and before what was seen as written, as in `ReadCursor::pop`; the reference borrows the
+            // SAFETY: the index is `head`, and before what was seen as written, as in `ReadCursor::pop_as`; the reference borrows the
             // reader, so that nothing can be taken while it lives.
             unsafe { self.place.get(self.index) }
         })

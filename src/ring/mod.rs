@@ -21,8 +21,8 @@
 //! |---|---|---|---|---|
 //! | `tail` | producer | consumer, observers | Release / Acquire | the item (and weight) in the slot |
 //! | `head` | consumer | producer, observers | Release / Acquire | the freed slot |
-//! | `written` | producer | both, observers | Release / Acquire | that `consumed` is not far behind it |
-//! | `consumed` | consumer | producer, observers | Release / Acquire | that `written` is not behind it |
+//! | `written` | producer | observers by Acquire; the consumer, behind `tail`, Relaxed | Release | that `consumed` is not far behind it |
+//! | `consumed` | consumer | observers | Release / Acquire | that `written` is not behind it |
 //! | `sweeping` | whoever sweeps; first the consumer | the same | AcqRel swap, both ways | `swept`, and the loser's `tail` |
 //! | `swept` | who holds `sweeping` | the same | Relaxed | nothing: guarded by `sweeping` |
 
@@ -117,7 +117,7 @@ impl Accounting {
     /// For the producer: publishes what is in the slots before `tail`.
     #[inline(always)]
     fn publish_tail(&self, tail: usize) {
-        // Release: pairs with the Acquire loads of `tail` in ReadCursor::look and below; the item is in its slot.
+        // Release: pairs with the Acquire loads of `tail` in ReadCursor::look, Sweep::drop_items and below; the item is in its slot.
         self.write.tail.store(tail, Ordering::Release);
     }
 
@@ -145,7 +145,7 @@ impl Accounting {
             Most::Slots(_) => (&self.read.head, &self.write.tail),
             Most::Limit(_) => (&self.read.consumed, &self.write.written),
         };
-        // Acquire: pairs with the Release stores in ReadCursor. The consumer had seen what it consumed
+        // Acquire: pairs with the Release stores in Accounting::publish_head and ReadCursor::publish_consumed. The consumer had seen what it consumed
         // as written, so that the load of `ahead` below cannot find less.
         let mut seen = behind.load(Ordering::Acquire);
         for _ in 0..LOOKS {
@@ -202,7 +202,7 @@ impl Accounting {
     pub(crate) fn weight_read(&self) -> usize {
         match self.most {
             Most::Slots(_) => self.items_read(),
-            // Acquire: as in `len`.
+            // Acquire: as in `exact_len`.
             Most::Limit(_) => self
                 .read
                 .consumed

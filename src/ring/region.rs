@@ -179,7 +179,7 @@ impl<'a, T> WriteRegion<'a, T> {
     }
 
     /// Claims what comes behind those that were just published ([`WriteCursor::claim_behind`]), unless items are left over there, which
-    /// are dropped with this. (What has nothing to drop is not looked at again.)
+    /// are dropped with this. (What needs no drop nobody looks at again, as this goes.)
     #[inline(always)]
     pub(crate) fn claim_behind(self, published: (usize, usize)) {
         if self.filled == 0 || !core::mem::needs_drop::<T>() {

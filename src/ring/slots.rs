@@ -309,8 +309,8 @@ impl<T> Place<T> {
         unsafe { self.begin.as_ptr().cast::<T>().add(index & self.mask) }
     }
 
-    /// How many items share a cache line; 0 if an item fills one or more, as it then pays less to ask for
-    /// them ahead of time.
+    /// How many items share a cache line; 0 if an item is larger than one: it then pays less to ask for them ahead
+    /// of time.
     const PER_LINE: usize = items_per_line(core::mem::size_of::<T>());
 
     /// Asks the processor for the slot that will be read now.
@@ -377,7 +377,7 @@ impl<T> Place<T> {
     ///
     /// # Safety
     ///
-    /// The slots from `from` to `end` hold no items, and no other thread touches them until an index behind them is published.
+    /// The slots from `from` to `end` hold no items that anyone will read or drop, and no other thread touches them until an index behind them is published.
     #[inline]
     pub(super) unsafe fn claim(&self, from: usize, to: usize, end: usize) -> usize {
         // In a ring of few lines the reader is at work on those that would be claimed.

@@ -19,9 +19,16 @@ type Call = Box<dyn FnOnce() + Send>;
 /// When an end looks again.
 pub(super) struct Again {
     patience: Cell<Duration>,
-    /// What the thread that waits is to call; without a call there is no such thread. Made when it is needed, which
-    /// is hardly ever.
-    next: Cell<Option<Arc<Mutex<Option<Call>>>>>,
+    /// Made when it is needed, which is hardly ever.
+    next: Cell<Option<Arc<Mutex<Next>>>>,
+}
+
+/// What a thread is to do when it has slept for a while.
+#[derive(Default)]
+struct Next {
+    call: Option<Call>,
+    /// There is such a thread. It sleeps on without a call, as the next one may come soon: there is one at most.
+    is_awaited: bool,
 }
 
 impl Again {
@@ -32,25 +39,28 @@ impl Again {
         }
     }
 
-    fn next(&self) -> Arc<Mutex<Option<Call>>> {
+    fn next(&self) -> Arc<Mutex<Next>> {
         let next = self.next.take();
-        let next = next.unwrap_or_else(|| Arc::new(Mutex::new(None)));
+        let next = next.unwrap_or_else(|| Arc::new(Mutex::new(Next::default())));
         self.next.set(Some(next.clone()));
         next
     }
 
-    /// Makes a call after a while, which is twice as long each time; or, if one is to be made already, makes this one in
-    /// its place. `false` if it cannot be.
+    /// Makes a call after a while, which is twice as long each time; or, if one is to be made already or was cancelled only now, makes this one
+    /// in its place. `false` if it cannot be.
     pub(super) fn call_later(&self, call: impl FnOnce() + Send + 'static) -> bool {
         // There is no time in a model.
         if MODEL {
             return false;
         }
         let next = self.next();
-        let replaced = next.lock().replace(Box::new(call));
-        if replaced.is_some() {
-            // A Waker in it runs anybody's code as it is dropped.
-            super::shielded(|| drop(replaced));
+        let mut locked = next.lock();
+        let replaced = locked.call.replace(Box::new(call));
+        let is_awaited = core::mem::replace(&mut locked.is_awaited, true);
+        drop(locked);
+        // A Waker in it runs anybody's code as it is dropped.
+        super::shielded(|| drop(replaced));
+        if is_awaited {
             return true;
         }
         let patience = self.patience.get();
@@ -59,11 +69,11 @@ impl Again {
         let spawned = thread::Builder::new().spawn(move || {
             thread::sleep(patience);
             // Out of the lock before it is made: it may lead to the next one.
-            let call = calls.lock().take();
+            let Next { call, .. } = core::mem::take(&mut *calls.lock());
             super::shielded(|| call.into_iter().for_each(|call| call()));
         });
         if spawned.is_err() {
-            let call = next.lock().take();
+            let Next { call, .. } = core::mem::take(&mut *next.lock());
             super::shielded(|| drop(call));
         }
         spawned.is_ok()
@@ -72,7 +82,7 @@ impl Again {
     /// Makes no call any more, but for one that is under way.
     pub(super) fn cancel(&self) {
         if let Some(next) = self.next.take() {
-            let call = next.lock().take();
+            let call = next.lock().call.take();
             super::shielded(|| drop(call));
             self.next.set(Some(next));
         }

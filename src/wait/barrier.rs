@@ -47,12 +47,13 @@ static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
-    /// No thread has been about to sleep yet but producers whose drain was far away, so nothing had to be decided.
+    /// Nobody has begun to wait yet but producers whose drain was far away, so nothing had to be decided.
     Undecided,
-    /// A thread about to sleep calls `membarrier(2)`, unless it is a producer that waits for the consumer to read 128 items or
-    /// more; writing takes no fence, and reading one in so many items where the marks are as far apart. (But for byte streams
-    /// that wait in tasks: where the call turns out to take long, as it does while another processor runs a thread of
-    /// the process, the end that waits asks the other for a fence with each piece, for good.)
+    /// Whoever begins to wait calls `membarrier(2)`: a thread about to sleep, a task about to be pending, a descriptor
+    /// or a callback as it begins to listen; but not a producer that waits for the consumer to read 128 items or
+    /// more. Writing takes no fence, and reading one in so many items where the marks are as far apart. (But for
+    /// byte streams that wait in tasks: where the call turns out to take long, as it does while another processor runs a
+    /// thread of the process, the end that waits asks the other for a fence with each piece, for good.)
     Asymmetric,
     /// Each read and each write takes a full fence (some 10 ns): `membarrier(2)` is not available, or
     /// [`use_fences`] was called.
@@ -61,9 +62,21 @@ pub enum Mode {
 
 /// Which mode is on.
 ///
-/// Decided the first time that a thread of the process would make the call, about to sleep in a channel, so a
-/// process that only polls never does. `Asymmetric` can become `Fence` if the kernel
-/// begins to refuse the call (a seccomp filter installed late); `Fence` is final.
+/// Decided the first time that anything in the process would make the call: a thread about to sleep in a channel, a task
+/// about to be pending, a descriptor or a callback that begins to listen. A process that uses none of these never
+/// does. `Asymmetric` can become `Fence` if the kernel begins to refuse the call (a seccomp filter installed late);
+/// `Fence` is final.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::barrier::{self, Mode};
+///
+/// let (_producer, mut consumer) = highwater::channel::<u8>(4);
+/// assert_ne!(barrier::mode(), Mode::Asymmetric); // nobody has waited yet
+/// consumer.on_ready(|| {}); // begins to listen
+/// assert_ne!(barrier::mode(), Mode::Undecided); // which one it is depends on the system
+/// ```
 pub fn mode() -> Mode {
     // Relaxed: a hint for humans, paired with nothing.
     match MODE.load(Ordering::Relaxed) {
@@ -81,13 +94,27 @@ pub fn mode() -> Mode {
 /// single channel there is [`Builder::full_fences`](crate::Builder::full_fences).
 ///
 /// A channel that was made before this changes over when its other end next writes or reads; until
-/// then an end that sleeps in it looks for itself, at most ten times a second (a task is woken for that, and a callback
-/// called, by a thread of its own). The same holds for all channels of the moment at which the kernel turns out to
-/// refuse the call.
+/// then an end that waits in it looks for itself, after 1 ms and at intervals that double from there, up to 100 ms (a
+/// task is woken for that, and a callback called, by a thread of its own). The same holds for all channels of the
+/// moment at which the kernel turns out to refuse the call.
 ///
 /// # Errors
 ///
-/// [`TooLate`] if a thread has slept already, and the call was made. Call this first thing in `main`.
+/// [`TooLate`] if the call was made already, because a thread, a task or a listener has waited. Call this first thing in `main`.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::barrier::{self, Mode};
+///
+/// barrier::use_fences()?; // the first line of `main`
+///
+/// let (_producer, mut consumer) = highwater::channel::<u8>(4);
+/// consumer.on_ready(|| {}); // makes no call, and decides nothing
+/// assert_eq!(barrier::mode(), Mode::Fence);
+/// assert_eq!(barrier::use_fences(), Ok(())); // once more does no harm, at any time
+/// # Ok::<(), barrier::TooLate>(())
+/// ```
 pub fn use_fences() -> Result<(), TooLate> {
     // Relaxed: nothing is handed over but the value.
     match MODE.compare_exchange(UNDECIDED, FENCE, Ordering::Relaxed, Ordering::Relaxed) {
@@ -96,13 +123,25 @@ pub fn use_fences() -> Result<(), TooLate> {
     }
 }
 
-/// [`use_fences`] was called after a thread of the process had slept in a channel.
+/// [`use_fences`] was called after a thread, a task, a descriptor or a callback of the process had begun to wait in a channel.
+///
+/// # Examples
+///
+/// ```
+/// use highwater::barrier::{self, Mode};
+///
+/// let (_producer, mut consumer) = highwater::channel::<u8>(4);
+/// consumer.on_ready(|| {}); // begins to listen
+/// // It is too late where the system has the call, and where it has not there was nothing to forbid.
+/// let is_too_late = barrier::use_fences().is_err();
+/// assert_eq!(is_too_late, barrier::mode() == Mode::Asymmetric);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLate(());
 
 impl fmt::Display for TooLate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("membarrier is in use already: call use_fences before any thread waits in a channel, or build without the feature `membarrier`")
+        f.write_str("membarrier is in use already: call use_fences before anything waits in a channel, or build without the feature `membarrier`")
     }
 }
 

@@ -14,8 +14,8 @@ use system::Descriptor;
 
 /// A descriptor that is readable while an end has something to do: an `eventfd`, for epoll and everything
 /// that is built on it (`mio`, tokio's `AsyncFd`, `polling`). Made by
-/// [`Producer::drain_fd`](crate::Producer::drain_fd) and
-/// [`Consumer::ready_fd`](crate::Consumer::ready_fd).
+/// [`Producer::drain_fd`](crate::Producer::drain_fd), [`Consumer::ready_fd`](crate::Consumer::ready_fd) and
+/// [`Finish::finish_fd`](crate::Finish::finish_fd).
 ///
 /// It is level-triggered: it becomes readable when there is something to do, and stays so until an operation
 /// of its end finds nothing more to do (`Empty`, `WouldBlock`, `Backpressure`, or
@@ -63,6 +63,16 @@ impl EventFd {
     ///
     /// A statistic, which any thread may ask for: it leaves the descriptor as it is. 0 if there was none, also if the
     /// descriptor is readable: it begins so when there is something to do already.
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = highwater::channel(4);
+    /// let fd = consumer.ready_fd()?; // nothing is there: it waits
+    /// producer.write(1)?;
+    /// producer.write(2)?; // nobody waits for this one
+    /// assert_eq!(fd.acknowledge(), 1);
+    /// assert_eq!(fd.acknowledge(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn acknowledge(&self) -> usize {
         // Relaxed: a number on its own.
         self.0.notifications.swap(0, Ordering::Relaxed)

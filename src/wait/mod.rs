@@ -26,7 +26,7 @@
 //! | `wake_at` | sleeper | waker, after each publication | Relaxed | nothing: the Waker comes with its lock |
 //! | the index | waker | sleeper, after its heavy barrier | Release / Relaxed or Acquire | nothing yet: whoever takes it looks once more, by Acquire |
 //! | light / heavy barrier | waker / sleeper | | SeqCst | that one of the two loads sees the other's store |
-//! | `notes` | the gate's owner | the other side, before each operation | Release / Relaxed, then Acquire | whatever the owner did before |
+//! | `notes` | the gate's owner, and whoever stops both ends | the other side, before each operation | Release / Relaxed, then Acquire | whatever the owner did before |
 //! | `fences_seen` | waker | sleeper | Relaxed, behind and before a fence | that all later publications are fenced, and the earlier ones visible |
 //!
 //! A thread, a task and a listener (`listener.rs`: a descriptor, a callback) leave different Wakers and run the
@@ -183,7 +183,7 @@ impl Gate {
         self.line.notes.load(Ordering::Acquire)
     }
 
-    /// For the owner: leaves a note, for good.
+    /// For the owner, or who stops both ends: leaves a note, for good.
     pub(crate) fn leave_note(&self, note: usize) {
         // Release: pairs with the Acquire in `notes`; what the owner did before is visible.
         self.line.notes.fetch_or(note, Ordering::Release);
@@ -271,7 +271,7 @@ impl Gate {
 
     #[inline(always)]
     fn has_passed(&self, before: usize, now: usize) -> bool {
-        // Relaxed: pairs with the store in `wait_until`; the Waker comes with the lock of its slot.
+        // Relaxed: pairs with the stores in `wait_until`, `leave_waker` and `listen`; the Waker comes with the lock of its slot.
         let wake_at = self.line.wake_at.load(Ordering::Relaxed);
         // By range, as one publication may move the index by more than one.
         now.wrapping_sub(wake_at) < now.wrapping_sub(before)
