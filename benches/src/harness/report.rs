@@ -236,7 +236,8 @@ pub fn preface(machine: &Machine, command: &str) -> String {
     format!(
         "# highwater beside its peers\n\n`{command}`, on {} × {}, Linux {}, rustc {}.\n\n\
          Where a case stands there several times, the host has moved the two processors meanwhile: *ns apart* is how long a \
-         cache line took from one to the other and back, right before and after each of these measurements.\n",
+         cache line took from one to the other and back, right before and after each of these measurements. *disturbed*: in so many rounds other work of the machine had a turn on \
+         these processors, however often the round was repeated; they count all the same.\n",
         machine.processors, machine.processor, machine.kernel, machine.rustc,
     )
 }
