@@ -840,3 +840,32 @@ fn what_was_written_as_the_consumer_went_is_dropped_by_the_close_of_a_sink() {
     assert!(closed.is_ready());
     assert_eq!(Arc::strong_count(&item), 1);
 }
+
+#[test]
+fn a_sink_whose_marks_are_both_at_the_capacity_waits_for_a_slot_and_for_no_more() {
+    deadline(|| {
+        let (mut producer, mut consumer) = Builder::new()
+            .high_water_mark(4)
+            .low_water_mark(4)
+            .build()
+            .unwrap();
+        let (bell, waker) = bell();
+        let room = |producer: &mut Producer<u32>| {
+            Pin::new(producer)
+                .poll_ready(&mut Context::from_waker(&waker))
+                .is_ready()
+        };
+        for item in 1..=4 {
+            assert!(room(&mut producer), "{item}");
+            Pin::new(&mut producer).start_send(item).unwrap();
+        }
+        // Drained, by its marks, and full.
+        assert!(!room(&mut producer));
+        let before = bell.0.load(Ordering::SeqCst);
+        assert_eq!(consumer.try_read(), Ok(1));
+        assert!(bell.0.load(Ordering::SeqCst) > before, "nobody woke it");
+        assert!(room(&mut producer));
+        // By the fourth item, and as it found no slot: not where there was one.
+        assert_eq!(producer.monitor().stats().times_told_to_stop, 2);
+    });
+}

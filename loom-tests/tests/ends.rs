@@ -230,6 +230,20 @@ fn a_closed_stream_ends_only_after_the_write_under_way_at_the_close() {
 }
 
 #[test]
+fn behind_a_close_a_producer_that_goes_is_a_clean_end() {
+    exhaustive_model(6600, || {
+        let (producer, mut consumer) = highwater::channel::<u8>(1);
+        let writer = thread::spawn(move || drop(producer));
+        consumer.close();
+        // It may have gone before.
+        let is_there = consumer.monitor().state() != State::Abandoned;
+        let end = consumer.read().unwrap_err();
+        assert!(!is_there || end == ReadError::Ended, "{end}");
+        writer.join().unwrap();
+    });
+}
+
+#[test]
 fn finish_comes_when_everything_was_consumed_and_not_before() {
     // The last one weighs nothing: the length is 0 before it is read.
     const WEIGHTS: [usize; 3] = [1, 2, 0];

@@ -88,7 +88,7 @@ fn a_stop_among_writes_drops_every_item_once() {
 
 #[test]
 fn a_stop_is_never_a_clean_end_though_the_producer_heard_of_it_first() {
-    model(7100, || {
+    model(9100, || {
         let (producer, mut consumer) = highwater::channel::<u8>(1);
         let monitor = producer.monitor();
         let stopper = thread::spawn(move || monitor.stop());
@@ -96,7 +96,9 @@ fn a_stop_is_never_a_clean_end_though_the_producer_heard_of_it_first() {
             let _ = producer.is_closed();
             producer
         });
+        assert!(!consumer.is_ended());
         assert!(matches!(consumer.read(), Err(ReadError::Aborted(_))));
+        assert!(!consumer.is_ended());
         stopper.join().unwrap();
         drop(writer.join().unwrap());
     });
