@@ -1474,6 +1474,6 @@ fn flush_publishes_what_a_forgotten_batch_held_back() {
     producer.flush().unwrap();
     assert_eq!(consumer.get_mut().try_read(), Ok(1));
     forget(&mut producer);
-    NonBlocking::new(producer).flush().unwrap();
+    NonBlocking::new(&mut producer).flush().unwrap();
     assert_eq!(consumer.get_mut().try_read(), Ok(1));
 }

@@ -4,7 +4,9 @@
 mod common;
 
 use common::{deadline, Drops};
-use highwater::{Builder, ReadError, TryWriteError};
+use highwater::{
+    Builder, Flow, ReadError, ReadTimeoutError, TryReadError, TryWriteError, WriteTimeoutError,
+};
 use std::{
     cell::Cell,
     collections::HashSet,
@@ -12,6 +14,7 @@ use std::{
     rc::Rc,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
+    time::Duration,
 };
 
 #[test]
@@ -247,4 +250,25 @@ fn an_end_can_be_an_item_of_another_channel() {
         requests.end();
         worker.join().unwrap();
     });
+}
+
+#[test]
+fn large_items_are_missed_and_refused_as_small_ones_are() {
+    type Page = [u8; 4096];
+    let (mut producer, mut consumer) = highwater::channel::<Page>(1);
+    assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
+    let at_once = Duration::ZERO;
+    assert_eq!(
+        consumer.read_timeout(at_once),
+        Err(ReadTimeoutError::Timeout)
+    );
+    assert_eq!(producer.try_write([1; 4096]), Ok(Flow::Backpressure));
+    let refused = producer.try_write([2; 4096]);
+    assert_eq!(refused, Err(TryWriteError::WouldBlock([2; 4096])));
+    let refused = producer.write_timeout([3; 4096], at_once);
+    assert_eq!(refused, Err(WriteTimeoutError::Timeout([3; 4096])));
+    assert_eq!(consumer.try_read(), Ok([1; 4096]));
+    assert_eq!(consumer.try_read(), Err(TryReadError::Empty));
+    producer.end();
+    assert_eq!(consumer.try_read(), Err(TryReadError::Ended));
 }

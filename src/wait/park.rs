@@ -36,15 +36,15 @@ impl Parker {
         self.state.lock().notifications = 0;
     }
 
-    /// Sleeps until notified or until the deadline; returns whether it was notified.
-    pub(crate) fn park(&self, deadline: &Deadline) -> bool {
+    /// Sleeps until notified or until the deadline.
+    pub(crate) fn park(&self, deadline: &Deadline) {
         let mut state = self.state.lock();
         state.is_asleep = true;
         while state.notifications == 0 && !deadline.has_passed() {
             state = self.changed.wait(state, deadline);
         }
         state.is_asleep = false;
-        core::mem::take(&mut state.notifications) != 0
+        state.notifications = 0;
     }
 
     /// The same, but sleeps no longer than `patience`.
