@@ -584,9 +584,11 @@ fn a_sink_that_takes_slices_gets_both_halves_of_the_ring() {
             bytes: Vec::new(),
             most_slices: 0,
         };
-        // 100 of 128 slots: with 60 read and 130 written the halves lie on both sides of the edge.
+        // 100 of 128 slots: with 60 read and 130 written the halves lie on both sides of the edge. Drained at once: a source
+        // that was stopped at 120 would not go on before 70 are read.
         Pipe::new()
             .high_water_mark(100)
+            .low_water_mark(99)
             .run(source, &mut sink)
             .unwrap();
         assert!(sink.bytes == bytes);
