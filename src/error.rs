@@ -725,6 +725,14 @@ impl WaitTimeoutError {
             Self::Timeout => unreachable!("there was no deadline"),
         }
     }
+
+    /// As the error of a write, which gives the item back.
+    pub(crate) fn with_item<T>(self, item: T) -> WriteTimeoutError<T> {
+        match self {
+            Self::Timeout => WriteTimeoutError::Timeout(item),
+            Self::Closed(_) => WriteTimeoutError::Closed(item),
+        }
+    }
 }
 
 #[cfg(feature = "std")]

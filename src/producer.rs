@@ -1127,8 +1127,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
                 let _ = self.cursor.is_high(weight); // obeyed by the next call
                 Ok(())
             }
-            Err(WaitTimeoutError::Timeout) => Err(WriteTimeoutError::Timeout(item)),
-            Err(WaitTimeoutError::Closed(_)) => Err(WriteTimeoutError::Closed(item)),
+            Err(error) => Err(error.with_item(item)),
         }
     }
 
@@ -1144,8 +1143,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
                 let _ = self.write_found(item, weight, surely); // obeyed by the next call
                 Ok(())
             }
-            Err(WaitTimeoutError::Timeout) => Err(WriteTimeoutError::Timeout(item)),
-            Err(WaitTimeoutError::Closed(_)) => Err(WriteTimeoutError::Closed(item)),
+            Err(error) => Err(error.with_item(item)),
         }
     }
 

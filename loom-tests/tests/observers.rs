@@ -9,7 +9,7 @@ use loom::{
     },
     thread,
 };
-use loom_tests::{exhaustive_model, model, WeighBy, AS_IT_SAYS};
+use loom_tests::{exhaustive_model, model, weighted_ends, WeighBy, AS_IT_SAYS};
 
 /// Something that one thread does and another looks for.
 fn deed() -> (Arc<AtomicBool>, Arc<AtomicBool>) {
@@ -86,12 +86,7 @@ fn see_the_length_fall(
     weigh: WeighBy<usize>,
     is_empty: impl Fn(&Producer<usize, WeighBy<usize>>) -> bool,
 ) {
-    let (mut producer, mut consumer) = Builder::new()
-        .weigh_by(weigh)
-        .high_water_mark(4)
-        .capacity(1)
-        .build::<usize>()
-        .unwrap();
+    let (mut producer, mut consumer) = weighted_ends(Builder::new(), weigh, (2, 4), 1);
     let _ = producer.try_write(2).unwrap();
     let (deed, seen) = deed();
     let reader = thread::spawn(move || {
