@@ -63,7 +63,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// # Ok::<(), highwater::TryWriteError<&str>>(())
     /// ```
     pub fn batch(&mut self) -> Batch<'_, T, W> {
-        self.writer.end().publish_rest();
+        self.writer.end().publish_forgotten();
         Batch { producer: self }
     }
 }
@@ -279,7 +279,7 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
         deadline: &Deadline,
     ) -> Result<(), WriteTimeoutError<T>> {
         let mut item = item;
-        let is_stopped = self.producer.writer.end().cursor.need_drain();
+        let is_stopped = self.producer.writer.end().is_stopped();
         if !is_stopped {
             item = match self.try_write_after_look(item, weight) {
                 Ok(_) => return Ok(()),
@@ -330,8 +330,7 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     /// assert_eq!(batch.producer().len(), 2);
     /// ```
     pub fn need_drain(&self) -> bool {
-        !self.producer.writer.shared().is_refusing()
-            && self.producer.writer.end().cursor.need_drain()
+        self.producer.writer.end().is_stopped()
     }
 
     /// The producer, to ask it something. Its [`need_drain`](Producer::need_drain) publishes what is held back first: the

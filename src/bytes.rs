@@ -111,7 +111,7 @@ impl ByteProducer {
     /// Gives up: the reader gets the reason as its error, at once. What is buffered is dropped.
     ///
     /// If the reason is an [`io::Error`], the reader's has the same kind, unless that is `Interrupted` or `WouldBlock`, which
-    /// would ask for another try.
+    /// would ask for another try; or `TimedOut`, for a read with a time limit of its own.
     ///
     /// ```
     /// use std::io::{Error, ErrorKind, Read};
@@ -260,7 +260,7 @@ impl Write for ByteProducer {
 
     fn flush(&mut self) -> io::Result<()> {
         // Of a batch that was forgotten.
-        self.items.writer.end().publish_rest();
+        self.items.publish_forgotten();
         Ok(())
     }
 }

@@ -275,11 +275,14 @@ impl<T> WriteChunk<'_, T> {
 
     #[inline(never)]
     fn commit_and_judge(mut self, count: usize) -> Flow {
-        // A drain is looked for right before each write, so that none is missed.
-        let _ = self.region.cursor().free_slots(0);
+        let is_refusing = self.shared.is_refusing();
+        if !is_refusing {
+            // A drain is looked for right before each write, so that none is missed. After a cancel there is none.
+            let _ = self.region.cursor().free_slots(0);
+        }
         let mut published = None;
         let flow = Flow::judged(if count == 0 {
-            self.region.cursor().need_drain()
+            !is_refusing && self.region.cursor().need_drain()
         } else {
             published = self.region.publish(count);
             if let Some((before, now)) = published {
@@ -416,7 +419,7 @@ impl<T> WriteEnd<T> {
     /// Looks for free slots, if by what we last saw there are fewer.
     #[inline(never)]
     fn find_room(&mut self, slots: usize) -> Result<usize, TryReserveError> {
-        self.publish_rest();
+        self.publish_forgotten();
         if self.rest.may_be_closed() && self.is_closed() {
             return Err(TryReserveError::Closed);
         }

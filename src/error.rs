@@ -627,22 +627,31 @@ impl Error for ReadError {
 }
 
 #[cfg(feature = "std")]
-impl From<ReadError> for io::Error {
-    /// An abort keeps the kind of its reason, if that is an `io::Error`; but not `Interrupted` or `WouldBlock`, which ask for another try.
-    fn from(error: ReadError) -> Self {
-        let kind = match &error {
-            ReadError::Ended | ReadError::Abandoned => io::ErrorKind::UnexpectedEof,
-            ReadError::Aborted(reason) => reason
+impl ReadError {
+    /// As an `io::Error`, of any kind but `not_yet`, by which the operation says that nothing is final.
+    fn into_io_error(self, not_yet: io::ErrorKind) -> io::Error {
+        let kind = match &self {
+            Self::Ended | Self::Abandoned => io::ErrorKind::UnexpectedEof,
+            Self::Aborted(reason) => reason
                 .get_ref()
                 .downcast_ref::<io::Error>()
                 .map(io::Error::kind)
                 .filter(|kind| {
                     // Whoever got these would try again, for ever.
                     !matches!(kind, io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock)
+                        && *kind != not_yet
                 })
                 .unwrap_or(io::ErrorKind::ConnectionAborted),
         };
-        io::Error::new(kind, error)
+        io::Error::new(kind, self)
+    }
+}
+
+#[cfg(feature = "std")]
+impl From<ReadError> for io::Error {
+    /// An abort keeps the kind of its reason, if that is an `io::Error`; but not `Interrupted` or `WouldBlock`, which ask for another try.
+    fn from(error: ReadError) -> Self {
+        error.into_io_error(io::ErrorKind::WouldBlock)
     }
 }
 
@@ -702,11 +711,11 @@ macro_rules! read_error {
 
         #[cfg(feature = "std")]
         impl From<$name> for io::Error {
-            /// As for [`ReadError`].
+            #[doc = concat!("As for [`ReadError`]; nor is an abort ever of the kind `", stringify!($kind), "`, which says that nothing is final yet.")]
             fn from(error: $name) -> Self {
                 match error.into_read_error() {
                     None => io::Error::new(io::ErrorKind::$kind, $text),
-                    Some(error) => error.into(),
+                    Some(error) => error.into_io_error(io::ErrorKind::$kind),
                 }
             }
         }

@@ -110,8 +110,8 @@ pub struct Stats {
     /// much less: the ends do not look at each other for every item, so that a peak which the consumer
     /// cut down at once may have gone by unseen.
     pub peak_len: usize,
-    /// How often the producer, or its `Finish`, began to wait: asleep, as a pending task, or by a descriptor or a
-    /// callback. A wait that looks again by itself counts each time.
+    /// How often the producer, or its `Finish`, began to wait: asleep, as a pending task (not one that is to be
+    /// polled a second time at once), or by a descriptor or a callback. A wait that looks again by itself counts each time.
     pub producer_parks: usize,
     /// How often the consumer's doings woke it.
     pub producer_wake_ups: usize,

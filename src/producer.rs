@@ -282,12 +282,12 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         self.writer.end().need_drain()
     }
 
-    /// Publishes what a batch has left that was forgotten.
-    #[cfg(feature = "async")]
-    pub(crate) fn publish_rest(&self) {
+    /// As `WriteEnd::publish_forgotten`.
+    #[cfg(feature = "std")]
+    pub(crate) fn publish_forgotten(&self) {
         // While there is surely room nothing is held back.
         if !self.writer.has_room() {
-            self.writer.end().publish_rest();
+            self.writer.end().publish_forgotten();
         }
     }
 
@@ -531,10 +531,23 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
         need_drain
     }
 
+    /// Publishes what a batch has left that was forgotten. Whoever was told to stop by it hears of the drain, as of
+    /// a batch that publishes itself.
+    pub(crate) fn publish_forgotten(&self) {
+        if self.publish_rest() {
+            self.listen_for_drain();
+        }
+    }
+
     /// As `need_drain`, for an operation that waits itself.
     pub(crate) fn has_to_drain(&self) -> bool {
         // What the consumer does not see it cannot drain.
-        self.publish_rest();
+        self.publish_forgotten();
+        self.is_stopped()
+    }
+
+    /// As `has_to_drain`, while a batch is open that goes on holding back.
+    pub(crate) fn is_stopped(&self) -> bool {
         // First: once the consumer takes no more no drain is found, and there is nothing to wait for.
         !self.rest.shared.is_refusing() && self.cursor.need_drain()
     }
@@ -716,11 +729,13 @@ impl<T, W> WriteEnd<T, W> {
     }
 
     /// Publishes what a batch has left, also one that was forgotten, and wakes the consumer if it waits
-    /// for any of it.
-    pub(crate) fn publish_rest(&self) {
-        if let Some((before, now)) = self.cursor.publish_rest() {
+    /// for any of it. Returns whether there was anything.
+    pub(crate) fn publish_rest(&self) -> bool {
+        let published = self.cursor.publish_rest();
+        if let Some((before, now)) = published {
             self.rest.shared.readable.passed_with_notes(before, now);
         }
+        published.is_some()
     }
 
     /// Nothing is written after this, so that nothing may be left to publish.

@@ -543,7 +543,7 @@ impl<T, W: Weigh<T>> Future for Closed<'_, T, W> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<WaitError> {
         let this = self.get_mut();
         let end = this.producer.writer.end_mut();
-        end.publish_rest();
+        end.publish_forgotten();
         let before = end.rest.sleeper.registration();
         let (cursor, rest) = (&end.cursor, &mut end.rest);
         let shared = &*rest.shared;
@@ -758,7 +758,7 @@ impl<T> Sink<T> for Producer<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.publish_rest();
+        self.publish_forgotten();
         Poll::Ready(Ok(()))
     }
 

@@ -7,6 +7,8 @@ mod common;
 #[allow(dead_code)] // part of it is the fuzzer's
 #[path = "fuzz_model/bytes.rs"]
 mod model;
+#[path = "common/random.rs"]
+mod random;
 
 use common::{deadline, eventually, Random};
 use highwater::{
@@ -22,6 +24,7 @@ use std::{
     mem::MaybeUninit,
     panic::{catch_unwind, AssertUnwindSafe},
     thread,
+    time::Duration,
 };
 
 /// The places to begin at: every one of a ring of 8 slots, far from and at the wrap of the indices.
@@ -1331,17 +1334,8 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn config() -> ProptestConfig {
-    let mut config = ProptestConfig::default();
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = if cfg!(debug_assertions) { 200 } else { 1000 };
-    }
-    config.failure_persistence = None;
-    config
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(random::config())]
 
     #[test]
     fn random_operations_of_all_kinds_pass_on_every_byte_once_and_in_order(
@@ -1459,6 +1453,28 @@ fn an_abort_whose_reason_asks_for_another_try_does_not_have_its_reader_try_for_e
             ));
         }
     });
+}
+
+#[test]
+fn an_abort_for_a_time_limit_is_no_time_limit_of_the_read() {
+    let abort = |producer: ByteProducer| producer.abort(io::Error::from(ErrorKind::TimedOut));
+    let moment = Duration::from_millis(1);
+    let (producer, mut consumer) = highwater::bytes(8);
+    abort(producer);
+    let items = consumer.get_mut();
+    let error = items.read_timeout(moment).unwrap_err();
+    assert_eq!(
+        io::Error::from(error).kind(),
+        ErrorKind::ConnectionAborted,
+        "of one kind with a timeout, it would be waited for again"
+    );
+    let error = items.chunk_timeout(1, moment).unwrap_err();
+    assert_eq!(io::Error::from(error).kind(), ErrorKind::ConnectionAborted);
+    let error = items.read_slice_timeout(&mut [0; 2], moment).unwrap_err();
+    assert_eq!(io::Error::from(error).kind(), ErrorKind::ConnectionAborted);
+    // Who has no limit takes it for what it is.
+    let error = consumer.read(&mut [0; 2]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
 }
 
 #[test]

@@ -4,11 +4,14 @@
 
 #[path = "common/process.rs"]
 mod process;
+#[path = "common/random.rs"]
+mod random;
 
 mod common;
 
 use common::{deadline, eventually};
 use highwater::*;
+use proptest::prelude::*;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use std::{
     future::Future,
@@ -363,6 +366,170 @@ fn counter() -> (Arc<AtomicUsize>, impl Fn() + Send + Sync) {
     (calls, move || {
         counted.fetch_add(1, Ordering::SeqCst);
     })
+}
+
+#[test]
+fn a_callback_hears_of_each_drain_also_of_one_that_comes_with_the_write() {
+    // The write that reaches the mark finds it drained, as both marks are one.
+    let (mut producer, mut consumer) = Builder::new()
+        .high_water_mark(1)
+        .low_water_mark(1)
+        .capacity(2)
+        .build()
+        .unwrap();
+    let (calls, on_drain) = counter();
+    producer.on_drain(on_drain);
+    assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    assert_eq!(producer.try_write(2), Ok(Flow::Backpressure));
+    assert_eq!(consumer.try_read(), Ok(1));
+    assert_eq!(calls.load(Ordering::SeqCst), 2, "armed, and called");
+    assert_eq!(consumer.try_read(), Ok(2));
+    assert_eq!(producer.try_write(3), Ok(Flow::Backpressure));
+    assert_eq!(
+        calls.load(Ordering::SeqCst),
+        3,
+        "the call before was for another stop"
+    );
+}
+
+#[test]
+fn a_batch_that_was_forgotten_as_it_said_stop_calls_back_whoever_publishes_it() {
+    type Publish = fn(&mut ByteProducer);
+    let publish: [(&str, Publish); 8] = [
+        ("batch", |end| drop(end.get_mut().batch())),
+        ("flush", |end| std::io::Write::flush(end).unwrap()),
+        ("need_drain", |end| assert!(end.get_mut().need_drain())),
+        ("closed", |end| {
+            assert!(poll1(&mut end.get_mut().closed(), &bell().1).is_pending());
+        }),
+        ("poll_flush", |end| {
+            let flush = futures_util::SinkExt::flush(end.get_mut());
+            futures_lite::future::block_on(flush).unwrap();
+        }),
+        ("try_reserve", |end| drop(end.get_mut().try_reserve(1))),
+        ("write_timeout", |end| {
+            assert!(end.get_mut().write_timeout(3, Duration::ZERO).is_err());
+        }),
+        ("write_slice_timeout", |end| {
+            let written = end.get_mut().write_slice_timeout(&[3], Duration::ZERO);
+            assert!(written.is_err());
+        }),
+    ];
+    for (how, publish) in publish {
+        let (producer, mut consumer) = Builder::new()
+            .high_water_mark(2)
+            .low_water_mark(0)
+            .capacity(4)
+            .build::<u8>()
+            .unwrap();
+        let mut producer = ByteProducer::from(producer);
+        let (calls, on_drain) = counter();
+        producer.get_mut().on_drain(on_drain);
+        let mut batch = producer.get_mut().batch();
+        assert_eq!(batch.try_write(1), Ok(Flow::Ready));
+        assert_eq!(batch.try_write(2), Ok(Flow::Backpressure));
+        std::mem::forget(batch);
+        publish(&mut producer);
+        assert_eq!(consumer.try_iter().count(), 2, "{how}");
+        assert!(calls.load(Ordering::SeqCst) > 0, "{how}");
+    }
+}
+
+/// What the producer does next, with a weight.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    TryWrite,
+    WriteInTime,
+    Batch,
+    NeedDrain,
+    PollWrite,
+    PollReady,
+    Marks,
+    WaitInTime,
+}
+
+fn steps() -> impl Strategy<Value = Vec<(Step, usize, usize)>> {
+    let step = prop_oneof![
+        4 => Just(Step::TryWrite),
+        1 => Just(Step::WriteInTime),
+        2 => Just(Step::Batch),
+        1 => Just(Step::NeedDrain),
+        1 => Just(Step::PollWrite),
+        1 => Just(Step::PollReady),
+        1 => Just(Step::Marks),
+        1 => Just(Step::WaitInTime),
+    ];
+    proptest::collection::vec((step, 0_usize..14, 0_usize..4), 1..40)
+}
+
+proptest! {
+    #![proptest_config(random::config())]
+
+    #[test]
+    fn whoever_is_told_to_stop_is_called_once_everything_was_read_whatever_came_before(
+        capacity in 1_usize..5,
+        limit in 1_usize..12,
+        marks in (0_usize..12, 0_usize..12),
+        fences in any::<bool>(),
+        steps in steps(),
+    ) {
+        let legal = |marks: (usize, usize)| {
+            let high = marks.0.min(limit);
+            (high, marks.1.min(high))
+        };
+        let (high, low) = legal(marks);
+        let (mut producer, mut consumer) = Builder::new()
+            .weigh_by((|weight: &usize| *weight) as WeighBy)
+            .high_water_mark(high)
+            .low_water_mark(low)
+            .limit(limit)
+            .capacity(capacity)
+            .full_fences(fences)
+            .build()
+            .unwrap();
+        let (calls, on_drain) = counter();
+        producer.on_drain(on_drain);
+        let waker = bell().1;
+        for (step, weight, reads) in steps {
+            let before = calls.load(Ordering::SeqCst);
+            let mut is_stopped = None;
+            match step {
+                Step::TryWrite => {
+                    is_stopped = Some(producer.try_write(weight) != Ok(Flow::Ready));
+                }
+                Step::WriteInTime => drop(producer.write_timeout(weight, Duration::ZERO)),
+                Step::Batch => {
+                    let mut batch = producer.batch();
+                    let _ = batch.try_write(weight);
+                    let _ = batch.write_timeout(weight / 2, Duration::ZERO);
+                    is_stopped = Some(batch.try_write(weight / 3) != Ok(Flow::Ready));
+                }
+                Step::NeedDrain => {}
+                Step::PollWrite => {
+                    let _ = poll1(&mut producer.write_async(weight), &waker);
+                }
+                Step::PollReady => {
+                    let _ = poll1(&mut producer.ready(), &waker);
+                }
+                Step::Marks => {
+                    let (high, low) = legal((weight, reads));
+                    // Each may be illegal beside the other's old value.
+                    let _ = producer.set_high_water_mark(high);
+                    let _ = producer.set_low_water_mark(low);
+                }
+                Step::WaitInTime => drop(producer.wait_drain_timeout(Duration::ZERO)),
+            }
+            let is_stopped = is_stopped.unwrap_or_else(|| producer.need_drain());
+            let all = reads == 3;
+            let wanted = if all { usize::MAX } else { reads };
+            for _ in consumer.try_iter().take(wanted) {}
+            if is_stopped && all {
+                let calls = calls.load(Ordering::SeqCst);
+                prop_assert!(calls > before, "{step:?}: nobody was called");
+            }
+        }
+    }
 }
 
 #[test]

@@ -363,6 +363,29 @@ fn when_the_slots_run_out_before_the_mark_a_wait_for_drain_sleeps_and_then_there
 }
 
 #[test]
+fn an_item_that_finds_no_slot_and_would_not_fit_by_weight_is_accepted_at_the_drain() {
+    let (mut producer, mut consumer) = Builder::new()
+        .weigh_by(itself as Fun)
+        .low_water_mark(4)
+        .high_water_mark(7)
+        .limit(7)
+        .capacity(2)
+        .build()
+        .unwrap();
+    assert_eq!(producer.try_write(1), Ok(Flow::Ready));
+    assert_eq!(producer.try_write(4), Ok(Flow::Ready));
+    assert_eq!(producer.try_write(7), Err(TryWriteError::WouldBlock(7)));
+    assert_eq!(consumer.try_read(), Ok(1));
+    assert!(
+        producer.need_drain(),
+        "at the low mark, and a slot is free, but 4 and 7 is too much"
+    );
+    assert_eq!(consumer.try_read(), Ok(4));
+    assert!(!producer.need_drain());
+    assert_eq!(producer.try_write(7), Ok(Flow::Backpressure));
+}
+
+#[test]
 fn a_blocking_write_of_an_item_that_does_not_fit_by_weight_sleeps_until_it_does() {
     deadline(|| {
         // 9 are below the mark, so that nobody has said stop; and 5 more do not fit.

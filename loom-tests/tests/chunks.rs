@@ -11,19 +11,37 @@ fn builder() -> Builder {
     Builder::new().first_index(usize::MAX)
 }
 
-/// Both barrier modes: light and heavy, and a full fence on both sides.
+/// The barrier modes: light and heavy, a full fence on both sides, and as if the kernel refused the heavy barrier, where
+/// a sleeper has to look by itself.
+const MODES: [fn() -> Builder; 3] = [
+    builder,
+    || builder().full_fences(true),
+    || builder().refused_barrier(),
+];
+
+/// In the first two.
 #[track_caller]
 fn in_both_modes(at_least: usize, body: impl Fn(Builder) + Copy + Sync + Send + 'static) {
-    for full_fences in [false, true] {
-        model(at_least, move || body(builder().full_fences(full_fences)));
+    for mode in &MODES[..2] {
+        model(at_least, move || body(mode()));
     }
 }
 
-/// And as if the kernel refused the heavy barrier, where a sleeper has to look by itself.
 #[track_caller]
 fn in_all_modes(at_least: usize, body: impl Fn(Builder) + Copy + Sync + Send + 'static) {
-    in_both_modes(at_least, body);
-    model(at_least, move || body(builder().refused_barrier()));
+    for mode in MODES {
+        model(at_least, move || body(mode()));
+    }
+}
+
+#[track_caller]
+fn exhaustive_model_in_all_modes(
+    at_least: usize,
+    body: impl Fn(Builder) + Copy + Sync + Send + 'static,
+) {
+    for mode in MODES {
+        exhaustive_model(at_least, move || body(mode()));
+    }
 }
 
 fn ends<T>(builder: Builder, low: usize, capacity: usize) -> (Producer<T>, Consumer<T>) {
@@ -83,7 +101,7 @@ fn a_chunk_of_two_or_three_wakes_a_consumer_that_waits_for_two() {
 
 #[test]
 fn a_chunk_of_two_wakes_a_consumer_that_was_refused_and_waits_for_two() {
-    model(630, || {
+    exhaustive_model(36_000, || {
         let (mut producer, mut consumer) = ends(builder().refused_barrier(), 1, 2);
         let writer = thread::spawn(move || {
             commit(&mut producer, 0..2);
@@ -129,7 +147,7 @@ fn an_end_wakes_a_consumer_that_waits_for_two_and_gives_it_the_last_one() {
 
 #[test]
 fn an_abort_wakes_a_consumer_that_waits_for_two_though_one_is_there() {
-    in_all_modes(240, |builder| {
+    exhaustive_model_in_all_modes(1400, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1, 2);
         let _ = producer.try_write(0).unwrap();
         let writer = thread::spawn(move || Goes::Aborts.apply(producer));
@@ -144,7 +162,7 @@ fn an_abort_wakes_a_consumer_that_waits_for_two_though_one_is_there() {
 #[test]
 fn a_consumer_that_goes_or_closes_wakes_a_producer_that_waits_for_room_for_two() {
     for leaves in Leaves::ALL {
-        in_all_modes(120, move |builder| {
+        exhaustive_model_in_all_modes(270, move |builder| {
             let (mut producer, consumer) = ends(builder, 0, 2);
             let _ = producer.try_write(0).unwrap();
             let reader = thread::spawn(move || leaves.apply(consumer));
@@ -157,7 +175,7 @@ fn a_consumer_that_goes_or_closes_wakes_a_producer_that_waits_for_room_for_two()
 #[test]
 fn what_is_not_committed_of_a_chunk_is_dropped_once_and_the_rest_arrives() {
     for capacity in [2, 3] {
-        in_both_modes(94, move |builder| {
+        exhaustive_model_in_all_modes(250, move |builder| {
             let drops = Drops::new();
             let items = drops.clone();
             let (mut producer, mut consumer) = ends(builder, 0, capacity);
@@ -216,7 +234,7 @@ fn slots_that_a_chunk_gives_back_wake_a_producer_that_waits_for_drain() {
         (3, 2, Gives::Consumes(2)),
         (3, 1, Gives::Iterates(2)),
     ] {
-        in_all_modes(69, move |builder| {
+        exhaustive_model_in_all_modes(170, move |builder| {
             let (mut producer, mut consumer) = ends(builder, low, capacity);
             commit(&mut producer, 0..capacity);
             let monitor = producer.monitor();
@@ -241,7 +259,7 @@ fn slots_that_a_chunk_gives_back_wake_a_producer_that_waits_for_room_for_two() {
         (3, 1, 3, Gives::Consumes(2)),
         (3, 1, 3, Gives::Consumes(3)),
     ] {
-        in_all_modes(69, move |builder| {
+        exhaustive_model_in_all_modes(170, move |builder| {
             let (mut producer, mut consumer) = ends(builder, low, capacity);
             commit(&mut producer, 0..filled);
             let reader = thread::spawn(move || {
@@ -295,7 +313,7 @@ fn a_chunk_that_was_forgotten_after_its_last_item_gives_the_slots_back_before_th
 
 #[test]
 fn a_chunk_that_was_forgotten_half_read_drops_each_item_once_when_the_consumer_goes() {
-    model(690, || {
+    exhaustive_model(19_000, || {
         let drops = Drops::new();
         let (mut producer, mut consumer) = ends(builder(), 1, 2);
         for _ in 0..2 {
@@ -448,7 +466,7 @@ fn a_batch_that_was_forgotten_comes_with_whatever_the_producer_does_next() {
 
 #[test]
 fn a_batch_that_was_forgotten_as_the_consumer_goes_is_dropped_once() {
-    model(120, || {
+    exhaustive_model(570, || {
         let drops = Drops::new();
         let items = drops.clone();
         let (mut producer, consumer) = ends(builder(), 0, 2);
@@ -469,7 +487,7 @@ fn a_batch_that_was_forgotten_as_the_consumer_goes_is_dropped_once() {
 
 #[test]
 fn a_batch_that_was_forgotten_before_an_abort_is_dropped_once() {
-    model(37, || {
+    exhaustive_model(57, || {
         let drops = Drops::new();
         let items = drops.clone();
         let (mut producer, mut consumer) = ends(builder(), 0, 2);
@@ -493,7 +511,7 @@ fn a_batch_that_was_forgotten_before_an_abort_is_dropped_once() {
 fn a_write_chunk_open_as_the_consumer_goes_is_dropped_once_committed_or_not() {
     for commits in [0, 1, 2] {
         for reason in [None, Some("because")] {
-            model(11, move || {
+            exhaustive_model(21, move || {
                 let drops = Drops::new();
                 let items = drops.clone();
                 // Without a light barrier, whose fence in a model would hide what the sweepers lack.
@@ -520,7 +538,7 @@ fn a_write_chunk_open_as_the_consumer_goes_is_dropped_once_committed_or_not() {
 
 #[test]
 fn a_write_chunk_committed_as_both_ends_go_is_dropped_once() {
-    model(1600, || {
+    model(2100, || {
         let drops = Drops::new();
         let items = drops.clone();
         let (mut producer, consumer) = ends(builder(), 0, 2);
@@ -539,7 +557,7 @@ fn a_write_chunk_committed_as_both_ends_go_is_dropped_once() {
 #[test]
 fn a_read_chunk_open_as_the_producer_aborts_keeps_its_items_and_each_is_dropped_once() {
     for gives in [Some(Gives::Consumes(1)), Some(Gives::Forgets(1)), None] {
-        model(5, move || {
+        exhaustive_model(5, move || {
             let drops = Drops::new();
             let (mut producer, mut consumer) = ends(builder(), 0, 2);
             for _ in 0..2 {

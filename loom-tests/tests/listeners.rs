@@ -64,7 +64,7 @@ fn data_makes_a_descriptor_readable_that_is_armed_at_that_moment() {
 
 #[test]
 fn drain_makes_a_descriptor_readable_that_is_armed_at_that_moment() {
-    exhaustive_model_in_both_modes(1200, |builder| {
+    exhaustive_model_in_both_modes(1300, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let fd = producer.drain_fd().unwrap();
         assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
@@ -499,7 +499,7 @@ fn a_callback_hears_of_a_drain_though_a_task_waits_for_the_close() {
 
 #[test]
 fn marks_that_change_while_the_descriptor_is_armed_miss_no_drain() {
-    in_both_modes(270, |builder| {
+    exhaustive_model_in_both_modes(5100, |builder| {
         let (mut producer, mut consumer) = ends(builder, 2);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
@@ -535,7 +535,7 @@ fn a_raised_mark_makes_the_descriptor_readable_by_itself() {
 
 #[test]
 fn a_callback_hears_of_a_drain_that_the_producer_finds_itself() {
-    exhaustive_model_in_both_modes(580, |builder| {
+    exhaustive_model_in_both_modes(660, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let (calls, call) = counted();
         producer.on_drain(call);
@@ -553,8 +553,30 @@ fn a_callback_hears_of_a_drain_that_the_producer_finds_itself() {
 }
 
 #[test]
+fn a_callback_hears_of_each_drain_though_it_was_called_for_the_one_before() {
+    exhaustive_model_in_both_modes(210, |builder| {
+        let (mut producer, mut consumer) = ends(builder, 1);
+        let (calls, call) = counted();
+        producer.on_drain(call);
+        assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
+        assert_eq!(consumer.try_read(), Ok(1));
+        let before = calls.load(Ordering::Relaxed);
+        assert!(before > 0);
+        // What is read by the time the write looks at it has passed nothing that was announced.
+        let reader = thread::spawn(move || {
+            let _ = consumer.try_read();
+            consumer
+        });
+        assert_eq!(producer.try_write(2), Ok(Flow::Backpressure));
+        let mut consumer = reader.join().unwrap();
+        let _ = consumer.try_read();
+        assert!(calls.load(Ordering::Relaxed) > before);
+    });
+}
+
+#[test]
 fn a_refused_item_that_was_given_up_does_not_hold_back_the_drain() {
-    in_both_modes(1000, |builder| {
+    in_both_modes(1100, |builder| {
         let (mut producer, mut consumer) = builder
             .weigh_by(|item: &usize| *item)
             .high_water_mark(2)
@@ -600,7 +622,7 @@ fn a_loop_looks_again_by_itself_until_the_other_side_uses_fences() {
 
 #[test]
 fn a_loop_that_writes_looks_again_by_itself_until_the_other_side_uses_fences() {
-    model(600, || {
+    exhaustive_model(20_000, || {
         let (mut producer, mut consumer) = ends(Builder::new().refused_barrier(), 1);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
@@ -690,7 +712,7 @@ fn a_commit_up_to_the_mark_arms_the_descriptor() {
 
 #[test]
 fn a_callback_that_joins_a_descriptor_as_the_drain_comes_hears_of_it_and_so_does_the_descriptor() {
-    exhaustive_model_in_both_modes(1300, |builder| {
+    exhaustive_model_in_both_modes(1500, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let _ = producer.try_write(1).unwrap();
         let fd = producer.drain_fd().unwrap();
@@ -784,7 +806,7 @@ fn who_was_told_that_nothing_is_there_hears_of_the_next_item_once() {
 fn a_callback_hears_of_a_drain_though_the_mark_moves_as_it_waits() {
     // The mark before and after, and how many are read of three: only the last one brings the drain.
     for (before, after, reads) in [(0, 1, 2), (0, 2, 1), (1, 0, 3)] {
-        in_both_modes(28, move |builder| {
+        exhaustive_model_in_both_modes(54, move |builder| {
             let (mut producer, mut consumer) = ends(builder, 3);
             let (calls, call) = counted();
             producer.on_drain(call);
@@ -832,7 +854,7 @@ fn a_callback_and_a_descriptor_hear_of_items_that_come_at_once() {
 fn a_callback_and_a_descriptor_hear_of_slots_that_come_back_at_once() {
     for (number, read) in at_once::READS.into_iter().enumerate() {
         let capacity = 1 + number % 3;
-        exhaustive_model(1500, move || {
+        exhaustive_model(1700, move || {
             let (mut producer, mut consumer) = ends(Builder::new(), capacity);
             // They move the index past what is awaited.
             producer.set_low_water_mark(capacity - 1).unwrap();

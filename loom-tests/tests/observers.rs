@@ -76,7 +76,7 @@ fn a_producer_that_sees_the_length_fall_sees_what_the_consumer_did_before() {
 #[test]
 fn whoever_sees_the_length_fall_sees_what_the_consumer_did_before() {
     for weigh in [ALL_ALIKE, AS_IT_SAYS] {
-        exhaustive_model(5, move || {
+        exhaustive_model(15, move || {
             see_the_length_fall(weigh, |producer| producer.monitor().is_empty());
         });
     }
@@ -146,6 +146,52 @@ fn who_sees_an_item_counted_sees_what_was_done_before_it() {
 #[test]
 fn who_sees_a_weight_counted_sees_what_was_done_before_it() {
     observe(|stats| (stats.weight_written, stats.weight_read));
+}
+
+#[test]
+fn who_sees_a_weight_counted_behind_a_consumer_that_went_sees_what_was_done_before_it() {
+    exhaustive_model(380, || {
+        let (mut producer, consumer) = weighted_ends(Builder::new(), AS_IT_SAYS, (5, 10), 2);
+        let monitor = producer.monitor();
+        let (deed, seen) = deed();
+        let writer = thread::spawn(move || {
+            deed.store(true, Relaxed);
+            let _ = producer.try_write(3);
+            producer
+        });
+        // The length is nothing from now on, so that nobody looks for it.
+        drop(consumer);
+        if monitor.stats().weight_written > 0 {
+            assert!(seen.load(Relaxed));
+        }
+        drop(writer.join().unwrap());
+    });
+}
+
+#[test]
+fn who_sees_a_length_that_is_an_estimate_sees_what_was_done_before_it() {
+    model(5900, || {
+        let (mut producer, mut consumer) = weighted_ends(Builder::new(), AS_IT_SAYS, (20, 40), 4);
+        let _ = producer.try_write(1).unwrap();
+        let _ = producer.try_write(2).unwrap();
+        let monitor = producer.monitor();
+        let (deed, seen) = deed();
+        let writer = thread::spawn(move || {
+            deed.store(true, Relaxed);
+            let _ = producer.try_write(8).unwrap();
+            producer
+        });
+        let observer = thread::spawn(move || {
+            if monitor.len() >= 8 {
+                assert!(seen.load(Relaxed));
+            }
+        });
+        // While it looks, so that it has to estimate.
+        consumer.try_read().unwrap();
+        consumer.try_read().unwrap();
+        observer.join().unwrap();
+        drop(writer.join().unwrap());
+    });
 }
 
 /// Two items go one after the other through a channel that holds one, while a third thread looks.

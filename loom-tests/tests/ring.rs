@@ -4,40 +4,37 @@ use highwater::{Builder, TryReadError, TryWriteError};
 use loom::thread;
 use loom_tests::{exhaustive_model, model, poll};
 
-#[track_caller]
-fn polling_ends_pass_items_in_order(capacity: usize, items: usize, at_least: usize) {
-    model(at_least, move || {
-        let (mut producer, mut consumer) = highwater::channel(capacity);
-        let writer = thread::spawn(move || {
-            for i in 0..items {
-                let mut item = Some(Box::new(i));
-                poll(|| match producer.try_write(item.take()?) {
-                    Ok(_) => Some(()),
-                    Err(TryWriteError::WouldBlock(refused)) => {
-                        item = Some(refused);
-                        None
-                    }
-                    Err(TryWriteError::Closed(_)) => panic!("closed"),
-                });
-            }
-            producer.end();
-        });
+fn pass_items_in_order(capacity: usize, items: usize) {
+    let (mut producer, mut consumer) = highwater::channel(capacity);
+    let writer = thread::spawn(move || {
         for i in 0..items {
-            assert_eq!(*poll(|| consumer.try_read().ok()), i);
+            let mut item = Some(Box::new(i));
+            poll(|| match producer.try_write(item.take()?) {
+                Ok(_) => Some(()),
+                Err(TryWriteError::WouldBlock(refused)) => {
+                    item = Some(refused);
+                    None
+                }
+                Err(TryWriteError::Closed(_)) => panic!("closed"),
+            });
         }
-        poll(|| (consumer.try_read() == Err(TryReadError::Ended)).then_some(()));
-        writer.join().unwrap();
+        producer.end();
     });
+    for i in 0..items {
+        assert_eq!(*poll(|| consumer.try_read().ok()), i);
+    }
+    poll(|| (consumer.try_read() == Err(TryReadError::Ended)).then_some(()));
+    writer.join().unwrap();
 }
 
 #[test]
 fn polling_ends_pass_items_in_order_through_one_slot() {
-    polling_ends_pass_items_in_order(1, 2, 600);
+    exhaustive_model(19_000, || pass_items_in_order(1, 2));
 }
 
 #[test]
 fn polling_ends_pass_items_in_order_round_two_slots() {
-    polling_ends_pass_items_in_order(2, 3, 3400);
+    model(3400, || pass_items_in_order(2, 3));
 }
 
 #[test]
@@ -99,7 +96,7 @@ fn what_the_producer_claims_nobody_reads() {
 #[test]
 fn polling_ends_pass_items_in_order_round_three_slots() {
     // One more than there are, in memory for four.
-    polling_ends_pass_items_in_order(3, 4, 8700);
+    model(8700, || pass_items_in_order(3, 4));
 }
 
 #[test]

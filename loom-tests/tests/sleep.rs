@@ -3,7 +3,10 @@
 
 use highwater::{Builder, Consumer, Flow, Producer};
 use loom::thread;
-use loom_tests::{exhaustive_model_in_both_modes, in_both_modes, model, weighted_ends, AS_IT_SAYS};
+use loom_tests::{
+    exhaustive_model, exhaustive_model_in_both_modes, in_both_modes, model, weighted_ends,
+    AS_IT_SAYS,
+};
 
 fn ends(builder: Builder, high: usize, low: usize) -> (Producer<usize>, Consumer<usize>) {
     builder
@@ -102,7 +105,7 @@ fn a_producer_sleeps_on_above_the_low_mark_and_is_woken_at_it() {
 #[test]
 fn a_low_mark_above_zero_wakes_the_producer_while_there_is_still_work() {
     for (capacity, low) in [(2, 1), (3, 1), (3, 2)] {
-        in_both_modes(69, move |builder| {
+        exhaustive_model_in_both_modes(170, move |builder| {
             let (mut producer, mut consumer) = full(builder, capacity, low);
             let reads = capacity - low;
             let reader = thread::spawn(move || {
@@ -155,7 +158,7 @@ fn a_question_and_an_answer_go_through_two_channels() {
 #[test]
 fn a_drain_leaves_room_for_the_item_that_was_refused() {
     // With the low mark at the capacity a full channel counts as drained, but takes nothing.
-    model(120, || {
+    exhaustive_model(350, || {
         let (mut producer, mut consumer) = ends(Builder::new(), 1, 1);
         let _ = producer.try_write(1).unwrap();
         let reader = thread::spawn(move || {
@@ -169,7 +172,7 @@ fn a_drain_leaves_room_for_the_item_that_was_refused() {
 
 #[test]
 fn a_producer_that_waits_for_weight_is_woken_by_the_item_that_makes_room() {
-    model(1200, || {
+    model(380, || {
         let (mut producer, mut consumer) = weighted_ends(Builder::new(), AS_IT_SAYS, (2, 4), 2);
         let _ = producer.try_write(1).unwrap();
         let _ = producer.try_write(2).unwrap();
@@ -187,7 +190,7 @@ fn a_producer_that_waits_for_weight_is_woken_by_the_item_that_makes_room() {
 
 #[test]
 fn a_low_mark_raised_while_told_to_stop_still_wakes_the_producer() {
-    model(69, || {
+    exhaustive_model(170, || {
         let (mut producer, mut consumer) = ends(Builder::new(), 2, 0);
         let _ = producer.try_write(1).unwrap();
         let _ = producer.try_write(2).unwrap();

@@ -79,7 +79,7 @@ fn a_task_sleeps_on_above_the_low_mark_and_is_woken_at_it() {
 
 #[test]
 fn a_task_that_waits_for_weight_is_woken_by_the_item_that_makes_room() {
-    model(910, || {
+    exhaustive_model(23_000, || {
         let (mut producer, mut consumer) = weighted_ends(Builder::new(), AS_IT_SAYS, (2, 4), 3);
         for weight in [1, 2] {
             let _ = producer.try_write(weight).unwrap();

@@ -38,7 +38,7 @@ impl ByteProducer {
     }
 
     pub(super) fn poll_flush(&mut self) -> Poll<io::Result<()>> {
-        self.items.publish_rest();
+        self.items.publish_forgotten();
         Poll::Ready(Ok(()))
     }
 

@@ -395,7 +395,10 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
 
     /// The producer wanted so many slots, which are not free: it is told to stop.
     pub(crate) fn refuse_slots(&mut self, wanted: usize) {
-        self.stop(Some(Refusal::Slots(wanted)));
+        self.stop(Some(Refusal {
+            slots: wanted,
+            weight: 0,
+        }));
     }
 
     /// How much weight may be added up to and with the one that reaches the high mark; at least 1.

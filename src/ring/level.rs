@@ -90,13 +90,14 @@ pub(crate) struct DrainTarget {
     pub(crate) slots: usize,
 }
 
-/// Why an item was not accepted.
+/// What was not accepted, an item or a chunk, and has to find room when the channel has drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// Not so many slots are free.
-    Slots(usize),
-    /// The item would pass the limit of a weighted channel.
-    Weight(usize),
+pub(crate) struct Refusal {
+    /// How many slots it wants that were not free; 0 if there were enough.
+    pub(crate) slots: usize,
+    /// What it adds to the length, against the limit of a weighted channel. Whichever of the two it was that refused it: one
+    /// may be there before the other.
+    pub(crate) weight: usize,
 }
 
 /// The producer's side of flow control: the marks, and whether it was told to stop.
@@ -162,12 +163,17 @@ impl Level {
 
     /// Whether an item of `weight` may go into a channel of `len` in `slots` slots.
     pub(crate) fn admits(&self, weight: usize, len: usize, slots: usize) -> Result<(), Refusal> {
-        if slots >= self.capacity {
-            return Err(Refusal::Slots(1));
-        }
+        let is_full = slots >= self.capacity;
         // An empty channel takes anything, or an item above the limit could never go through.
-        if slots > 0 && len + weight > self.limit() {
-            return Err(Refusal::Weight(weight));
+        if is_full || (slots > 0 && len + weight > self.limit()) {
+            return Err(Refusal {
+                slots: is_full.into(),
+                // Where the slots are what is counted, they say it all.
+                weight: match self.most {
+                    Most::Slots(_) => 0,
+                    Most::Limit(_) => weight,
+                },
+            });
         }
         Ok(())
     }
@@ -206,34 +212,24 @@ impl Level {
     /// that was refused.
     pub(crate) fn drain_target(&self) -> DrainTarget {
         let low = self.marks.low;
-        match self.refusal.get() {
-            None => DrainTarget {
-                len: low,
-                slots: self.capacity,
-            },
-            // Slots have a low mark too, half of them, so that one wake-up pays for many items.
-            // Where they are what is counted, the marks have the say.
-            Some(Refusal::Slots(wanted)) => {
-                let room = self.capacity.saturating_sub(wanted);
-                DrainTarget {
-                    len: low,
-                    slots: match self.most {
-                        // Not below the low mark, if that was raised since: up to there a consumer
-                        // may wait for a chunk.
-                        Most::Slots(_) => room.max(low.min(self.capacity - 1)),
-                        Most::Limit(_) => room.min(self.capacity / 2),
-                    },
-                }
-            }
-            Some(Refusal::Weight(weight)) => DrainTarget {
-                len: low.min(self.limit().saturating_sub(weight)),
+        let Refusal { slots, weight } = self.refusal.get().unwrap_or(Refusal {
+            slots: 0,
+            weight: 0,
+        });
+        let room = self.capacity.saturating_sub(slots);
+        DrainTarget {
+            len: low.min(self.limit().saturating_sub(weight)),
+            slots: match self.most {
                 // What is above the limit goes into an empty channel only, and one that holds
                 // items of weight 0 is not empty.
-                slots: if weight > self.limit() {
-                    0
-                } else {
-                    self.capacity
-                },
+                _ if weight > self.limit() => 0,
+                _ if slots == 0 => self.capacity,
+                // Not below the low mark, if that was raised since: up to there a consumer
+                // may wait for a chunk.
+                Most::Slots(_) => room.max(low.min(self.capacity - 1)),
+                // Slots have a low mark too, half of them, so that one wake-up pays for many items.
+                // (Where they are what is counted, the marks have the say.)
+                Most::Limit(_) => room.min(self.capacity / 2),
             },
         }
     }
@@ -304,8 +300,15 @@ mod tests {
     #[test]
     fn a_drain_leaves_room_for_what_was_refused_even_if_the_low_mark_is_the_capacity() {
         let level = Level::new(items(2, Some(2), 2).unwrap(), Most::Slots(2), 2);
-        assert_eq!(level.admits(1, 2, 2), Err(Refusal::Slots(1)));
-        level.stop(Some(Refusal::Slots(1)));
+        let refusal = level.admits(1, 2, 2).unwrap_err();
+        assert_eq!(
+            refusal,
+            Refusal {
+                slots: 1,
+                weight: 0
+            }
+        );
+        level.stop(Some(refusal));
         assert!(!level.drain(2, 2));
         assert!(level.drain(1, 1));
     }
@@ -315,11 +318,27 @@ mod tests {
         let most = Most::Limit(10);
         let level = Level::new(Marks::new(8, Some(6), most).unwrap(), most, 4);
         assert_eq!(level.admits(11, 0, 0), Ok(()));
-        assert_eq!(level.admits(11, 0, 1), Err(Refusal::Weight(11)));
-        assert_eq!(level.admits(6, 5, 1), Err(Refusal::Weight(6)));
-        level.stop(Some(Refusal::Weight(6)));
+        let heavy = |weight| Refusal { slots: 0, weight };
+        assert_eq!(level.admits(11, 0, 1), Err(heavy(11)));
+        assert_eq!(level.admits(6, 5, 1), Err(heavy(6)));
+        level.stop(Some(heavy(6)));
         assert_eq!(level.drain_target(), DrainTarget { len: 4, slots: 4 });
-        level.stop(Some(Refusal::Weight(11)));
+        level.stop(Some(heavy(11)));
         assert_eq!(level.drain_target(), DrainTarget { len: 0, slots: 0 });
+    }
+
+    #[test]
+    fn an_item_that_finds_neither_a_slot_nor_room_for_its_weight_waits_for_both() {
+        let most = Most::Limit(10);
+        let level = Level::new(Marks::new(8, Some(6), most).unwrap(), most, 4);
+        let refuse = |weight, len| {
+            let refusal = level.admits(weight, len, 4).unwrap_err();
+            assert_eq!(refusal, Refusal { slots: 1, weight });
+            level.stop(Some(refusal));
+            level.drain_target()
+        };
+        assert_eq!(refuse(7, 8), DrainTarget { len: 3, slots: 2 });
+        assert_eq!(refuse(11, 8), DrainTarget { len: 0, slots: 0 });
+        assert_eq!(refuse(1, 8), DrainTarget { len: 6, slots: 2 });
     }
 }

@@ -158,7 +158,8 @@ impl Accounting {
             }
             seen = again;
         }
-        let written = ahead.load(Ordering::Relaxed); // Relaxed: nothing is read after it.
+        // Acquire: whoever is told the length sees what the producer did before it wrote what is counted there.
+        let written = ahead.load(Ordering::Acquire);
         Err(written.wrapping_sub(seen))
     }
 
@@ -189,11 +190,11 @@ impl Accounting {
     pub(crate) fn weight_written(&self) -> usize {
         match self.most {
             Most::Slots(_) => self.items_written(),
-            // Relaxed: a number on its own; not less than what was seen as consumed before.
+            // Acquire: as in `exact_len`.
             Most::Limit(_) => self
                 .write
                 .written
-                .load(Ordering::Relaxed)
+                .load(Ordering::Acquire)
                 .wrapping_sub(self.start),
         }
     }

@@ -581,15 +581,15 @@ impl Gate {
     }
 
     /// For the owner, when there is nothing to wait for any more, but nobody rings for that: a listener that is
-    /// armed hears of it. Returns whether it was.
+    /// armed hears of it. Returns whether it does: one that was rung heard then, and of what there was then.
     #[cold]
     #[inline(never)]
     pub(crate) fn relieve(&self, sleeper: &Sleeper) -> bool {
-        let was_armed = sleeper.is_armed();
-        if was_armed && self.disarm(sleeper) {
+        let hears = sleeper.is_armed() && self.disarm(sleeper);
+        if hears {
             sleeper.notify_listener();
         }
-        was_armed
+        hears
     }
 
     /// For the owner: takes its Waker, whoever's it is, out of the slot; returns whether there was one.

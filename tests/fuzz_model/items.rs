@@ -151,7 +151,7 @@ struct Model {
     queue: VecDeque<(u64, usize)>,
     held_back: usize,
     need_drain: bool,
-    /// Slots or weight that were refused.
+    /// Slots that were not free, and weight: what was refused.
     refused: Option<(usize, usize)>,
     told: usize,
     drains: usize,
@@ -181,8 +181,8 @@ impl Model {
                 } else {
                     slots = slots.max(low.min(self.capacity - 1)); // the mark was raised since
                 }
-            } else {
-                let limit = self.limit.expect("only a limit refuses weight");
+            }
+            if let Some(limit) = self.limit {
                 low = low.min(limit.saturating_sub(weight));
                 if weight > limit {
                     slots = 0;
@@ -191,8 +191,10 @@ impl Model {
         }
         if self.need_drain && self.len() <= low && self.queue.len() <= slots {
             self.need_drain = false;
-            self.refused = None;
             self.drains += 1;
+            if let (Some((_, weight)), Some(_)) = (self.refused.take(), self.limit) {
+                assert_eq!(self.admits(weight), Ok(()), "sent in circles");
+            }
         }
     }
 
@@ -211,8 +213,9 @@ impl Model {
 
     /// Room for one item of this weight?
     fn admits(&self, weight: usize) -> Result<(), (usize, usize)> {
+        let is_full = self.queue.len() >= self.capacity;
         match self.limit {
-            _ if self.queue.len() >= self.capacity => Err((1, 0)),
+            _ if is_full => Err((1, weight)),
             Some(limit) if !self.queue.is_empty() && self.len() + weight > limit => {
                 Err((0, weight))
             }
@@ -349,6 +352,16 @@ impl Ears {
     /// The producer's operation has said that it has to stop.
     fn producer_waits(&mut self) {
         self.producer_waits = self.on_drain.as_ref().map(|bell| Wait::new(bell, 0));
+    }
+
+    /// Behind an operation during which the producer began to wait: if it was told to stop, and that is over by now, it was called.
+    #[track_caller]
+    fn producer_waits_or_has_heard(&mut self, model: &Model, was_told: bool) {
+        if !model.need_drain {
+            if let (Some(wait), true) = (self.producer_waits.take(), was_told) {
+                wait.must_have_heard();
+            }
+        }
     }
 }
 
@@ -641,20 +654,19 @@ impl<T: Item, W: Weigh<T>> Bench<T, W> {
         // What a forgotten batch held back goes first.
         self.model.held_back = 0;
         let expected = self.model.write(id, weigh(id));
+        self.ears.producer_waits();
         match self.producer.try_write(make(id)) {
             Ok(flow) => {
                 assert_eq!(Some(flow), expected);
                 self.listener_looks();
-                if self.model.need_drain {
-                    self.ears.producer_waits();
-                }
+                let was_told = flow == Flow::Backpressure;
+                self.ears.producer_waits_or_has_heard(&self.model, was_told);
             }
             Err(TryWriteError::WouldBlock(item)) => {
                 assert_eq!(item.id(), id);
                 assert_eq!(expected, None);
                 let _ = quietly(|| drop(item));
                 self.listener_looks();
-                self.ears.producer_waits();
             }
             Err(error) => panic!("{error}"),
         }
@@ -669,6 +681,8 @@ impl<T: Item, W: Weigh<T>> Bench<T, W> {
     ) {
         let ids: Vec<_> = writes.iter().map(|_| self.fresh()).collect();
         self.model.held_back = 0;
+        self.ears.producer_waits();
+        let mut was_told = false;
         let mut batch = self.producer.batch();
         for (flush, id) in writes.iter().zip(ids) {
             if *flush {
@@ -683,10 +697,12 @@ impl<T: Item, W: Weigh<T>> Bench<T, W> {
                 Ok(flow) => {
                     assert_eq!(Some(flow), expected);
                     self.model.held_back += 1;
+                    was_told |= flow == Flow::Backpressure;
                 }
                 Err(TryWriteError::WouldBlock(item)) => {
                     assert_eq!(expected, None);
                     let _ = quietly(|| drop(item));
+                    was_told = true;
                 }
                 Err(error) => panic!("{error}"),
             }
@@ -702,10 +718,13 @@ impl<T: Item, W: Weigh<T>> Bench<T, W> {
         }
         if forgotten {
             mem::forget(batch);
+            // Called by whatever publishes it.
+            self.ears.producer_waits = None;
         } else {
             drop(batch);
             self.model.held_back = 0;
             self.listener_looks();
+            self.ears.producer_waits_or_has_heard(&self.model, was_told);
         }
     }
 
@@ -842,6 +861,9 @@ impl<T: Item> Bench<T, highwater::Items> {
         } else {
             (slots, slots)
         };
+        if !is_too_large {
+            self.ears.producer_waits();
+        }
         let chunk = if up_to {
             self.producer.try_reserve_up_to(slots)
         } else {
@@ -870,6 +892,7 @@ impl<T: Item> Bench<T, highwater::Items> {
         match commit {
             None => {
                 let _ = quietly(|| drop(chunk));
+                self.ears.producer_waits = None;
             }
             Some(commit) => {
                 let commit = commit.min(chunk.len());
@@ -897,6 +920,8 @@ impl<T: Item> Bench<T, highwater::Items> {
                 if self.ears.on_drain.is_some() {
                     self.model.look();
                 }
+                let was_told = expected == Some(Flow::Backpressure);
+                self.ears.producer_waits_or_has_heard(&self.model, was_told);
             }
         }
     }
