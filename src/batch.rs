@@ -160,10 +160,15 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
         }
         end.cursor.look();
         if !end.cursor.admits(weight) {
+            end.rest.listens_once_published();
             return Err(TryWriteError::WouldBlock(item));
         }
         end.cursor.hold_back(item, weight);
-        Ok(Flow::judged(end.cursor.is_high(weight)))
+        let is_high = end.cursor.is_high(weight);
+        if is_high {
+            end.rest.listens_once_published();
+        }
+        Ok(Flow::judged(is_high))
     }
 
     /// As [`Producer::write`], but holds the item back; unless it has to wait: then everything is

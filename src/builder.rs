@@ -28,7 +28,7 @@ const DEFAULT_WEIGHTED_CAPACITY: usize = 1024;
 ///
 /// # Panics
 ///
-/// If there is no memory for that many slots, or if they are more than half of what an index can count, whatever the size of an item.
+/// If there is no memory for that many slots, or if they are more than a quarter of what an index can count, whatever the size of an item.
 /// [`Builder::build`] returns an error instead.
 ///
 /// # Examples

@@ -188,8 +188,8 @@ impl ByteProducer {
     /// Returns how many bytes came; 0 is the source's end of file.
     ///
     /// Sleeps while the stream has to drain, and as long as the source does. What is offered to the
-    /// source is at most half of the capacity, so that both ends have something to do.
-    /// [`ErrorKind::Interrupted`] is tried again.
+    /// source is at most half of the capacity, rounded up, so that both ends have something to do.
+    /// [`ErrorKind::Interrupted`] is tried again, unless the consumer takes no more by then.
     ///
     /// # Errors
     ///
@@ -218,17 +218,25 @@ impl ByteProducer {
             .room_to_mark(half)
             .map_err(FillError::Closed)?;
         chunk.fill_with_anything();
+        let shared = chunk.shared();
         let (first, second) = chunk.as_mut_slices();
         let offered = first.len() + second.len();
-        let came = retry(|| {
+        let read = || {
             if second.is_empty() {
                 source.read(first)
             } else {
                 source.read_vectored(&mut [IoSliceMut::new(first), IoSliceMut::new(second)])
             }
-        })
-        .and_then(|came| no_more_than(offered, came))
-        .map_err(FillError::Source)?;
+        };
+        let came = match retry(read, || !shared.is_refusing()) {
+            Some(came) => came
+                .and_then(|came| no_more_than(offered, came))
+                .map_err(FillError::Source)?,
+            None => {
+                let reason = shared.cancel_reason();
+                return Err(FillError::Closed(WaitError { reason }));
+            }
+        };
         // Obeyed by the next call.
         let _ = chunk.commit_first(came);
         Ok(came)
@@ -382,8 +390,8 @@ impl ByteConsumer {
     /// sink's own. Returns how many bytes it took; 0 is the clean end of the stream.
     ///
     /// Sleeps until there is something, and as long as the sink does. What is offered to the sink is at
-    /// most half of the capacity, so that both ends have something to do.
-    /// [`ErrorKind::Interrupted`] is tried again.
+    /// most half of the capacity, rounded up, so that both ends have something to do.
+    /// [`ErrorKind::Interrupted`] is tried again, unless the producer has aborted by then.
     ///
     /// # Errors
     ///
@@ -408,6 +416,7 @@ impl ByteConsumer {
     /// ```
     pub fn drain_to(&mut self, sink: &mut (impl Write + ?Sized)) -> Result<usize, DrainError> {
         let most = (self.items.capacity() + 1) / 2;
+        let shared = self.items.reader.shared().clone();
         let chunk = match self.items.chunk_up_to(most) {
             Ok(chunk) => chunk,
             Err(ReadError::Ended) => return Ok(0),
@@ -415,13 +424,20 @@ impl ByteConsumer {
         };
         let (first, second) = chunk.as_slices();
         let offered = first.len() + second.len();
-        let taken = retry(|| {
+        let write = || {
             if second.is_empty() {
                 sink.write(first)
             } else {
                 sink.write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
             }
-        })
+        };
+        let taken = match retry(write, || !shared.is_aborted()) {
+            Some(taken) => taken,
+            None => {
+                let reason = shared.abort_reason();
+                return Err(DrainError::Stream(ReadError::Aborted(reason)));
+            }
+        }
         .and_then(|taken| no_more_than(offered, taken))
         .and_then(|taken| match taken {
             0 => Err(io::Error::new(
@@ -473,7 +489,7 @@ impl BufRead for ByteConsumer {
 
     /// # Panics
     ///
-    /// If `count` is more than `fill_buf` gave.
+    /// If `count` is more than lies in the memory at the place that `fill_buf` shows: what it gave, and what has come behind that since.
     fn consume(&mut self, count: usize) {
         self.items.consume_lent(count);
     }
@@ -624,7 +640,7 @@ impl<E: std::borrow::BorrowMut<ByteConsumer>> BufRead for NonBlocking<E> {
 
     /// # Panics
     ///
-    /// If `count` is more than `fill_buf` gave.
+    /// If `count` is more than lies in the memory at the place that `fill_buf` shows: what it gave, and what has come behind that since.
     fn consume(&mut self, count: usize) {
         self.end.borrow_mut().consume(count);
     }
@@ -667,11 +683,19 @@ fn try_end_of_file(read: Result<usize, crate::TryReadError>) -> io::Result<usize
     }
 }
 
-fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+/// Calls again what was interrupted, as long as that is of use: `None` if it is not any more.
+fn retry(
+    mut call: impl FnMut() -> io::Result<usize>,
+    is_of_use: impl Fn() -> bool,
+) -> Option<io::Result<usize>> {
     loop {
         match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            other => return other,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                if !is_of_use() {
+                    return None;
+                }
+            }
+            other => return Some(other),
         }
     }
 }

@@ -300,7 +300,12 @@ impl<T> WriteChunk<'_, T> {
 }
 
 #[cfg(feature = "std")]
-impl WriteChunk<'_, u8> {
+impl<'a> WriteChunk<'a, u8> {
+    /// For who has lent the slots out: whether what is put in is still of use.
+    pub(crate) fn shared(&self) -> &'a Shared {
+        self.shared
+    }
+
     /// Fills the chunk with bytes of no meaning, to be written over.
     pub(crate) fn fill_with_anything(&mut self) {
         self.region.fill_with_anything();

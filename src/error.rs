@@ -152,10 +152,17 @@ impl fmt::Display for MarkError {
                 f,
                 "the high-water mark ({high}) is above the capacity ({capacity} slots) and could never be reached: lower the mark or raise the capacity"
             ),
-            Self::HighAboveLimit { high, limit } => write!(
-                f,
-                "the high-water mark ({high}) is above the limit ({limit}): lower the mark or raise the limit"
-            ),
+            Self::HighAboveLimit { high, limit } => {
+                let raise = if *limit < isize::MAX as usize {
+                    " or raise the limit"
+                } else {
+                    ", which cannot be raised" // of the limit, which stands before it
+                };
+                write!(
+                    f,
+                    "the high-water mark ({high}) is above the limit ({limit}): lower the mark{raise}"
+                )
+            }
         }
     }
 }
@@ -190,8 +197,8 @@ pub enum BuildError {
     OutOfMemory {
         /// The capacity asked for, in slots.
         capacity: usize,
-        /// The size of a slot in bytes.
-        item_size: usize,
+        /// The size of a slot in bytes: an item, and its weight where items have one.
+        slot_size: usize,
     },
     /// A limit was set for a channel that counts items; its limit is the capacity.
     LimitWithoutWeight {
@@ -212,10 +219,10 @@ impl fmt::Display for BuildError {
             ),
             Self::OutOfMemory {
                 capacity,
-                item_size,
+                slot_size,
             } => write!(
                 f,
-                "no memory for {capacity} slots of {item_size} bytes: lower the capacity or box the items"
+                "no memory for {capacity} slots of {slot_size} bytes: lower the capacity or box the items"
             ),
             Self::LimitWithoutWeight { limit } => write!(
                 f,
@@ -236,7 +243,8 @@ impl From<MarkError> for BuildError {
 }
 
 const WOULD_BLOCK: &str = "the channel is full: wait for drain and write the item again";
-const CLOSED: &str = "the consumer takes no more items: stop writing";
+const CLOSED: &str =
+    "the consumer takes no more items, or this end was closed as a sink: stop writing";
 #[cfg(feature = "std")]
 const WRITE_TIMEOUT: &str =
     "the channel did not drain in time: write the item again later, or give up";

@@ -96,7 +96,8 @@
 //! # Three doors
 //!
 //! An end waits as its program does, and the other one need not know. Every pair works, and one end may use
-//! different doors one after another: nothing is missed in the change.
+//! different doors one after another: nothing is missed in the change. (A task that was told `Pending`, and then asks something of an end that
+//! has a descriptor or a callback, too, is woken to poll again, as that takes its place: in a task, ask before you poll.)
 //!
 //! | | until drain | until there is an item | until finish |
 //! |---|---|---|---|

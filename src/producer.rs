@@ -440,8 +440,11 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
     #[inline(never)]
     fn find_slot_or_listen(&mut self, weight: usize) -> Result<Surely, Refused> {
         let found = self.find_slot(weight);
-        if found.is_err() {
-            self.listen_for_drain();
+        match found {
+            Ok(_) => {}
+            Err(Refused::WouldBlock) => self.listen_for_drain(),
+            // There is nothing to hear of any more; only one that waited hears that.
+            Err(Refused::Closed) => self.rest.relieve_listener(),
         }
         found
     }
@@ -457,8 +460,11 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
 
     /// As `try_write`, for an operation that waits otherwise.
     #[cfg(feature = "async")]
-    pub(crate) fn write_at_once(&mut self, item: T) -> Result<Flow, TryWriteError<T>> {
-        let weight = self.cursor.measure(&item);
+    pub(crate) fn write_at_once(
+        &mut self,
+        item: T,
+        weight: usize,
+    ) -> Result<Flow, TryWriteError<T>> {
         let found = self.find_slot(weight);
         self.write_if_found(item, weight, found)
     }
@@ -678,6 +684,15 @@ impl OfProducer {
         !self.shared.readable.is_quiet() || self.state.get() != ProducerState::Open
     }
 
+    /// A batch has said stop, which lets nobody listen before it publishes: until then the listener goes without a place, and
+    /// hears if the drain is found before.
+    pub(crate) fn listens_once_published(&self) {
+        #[cfg(feature = "std")]
+        if self.sleeper.has_listener() {
+            self.sleeper.goes_on_waiting(true);
+        }
+    }
+
     fn relieve_listener(&self) {
         #[cfg(feature = "std")]
         if self.sleeper.has_listener() {
@@ -796,7 +811,11 @@ fn let_listener_wait<T, W: Weigh<T>>(
     if !shared.is_refusing() && !cursor.need_drain() {
         // Drained, or the stop was taken back; maybe without the consumer's having passed what was announced, as
         // where items weigh the same index can be another target by now.
-        if !shared.writable.relieve(sleeper) && was_stopped {
+        let hears = shared.writable.relieve(sleeper);
+        // By a batch, which has found the drain since.
+        let was_stopped = was_stopped || sleeper.is_listening();
+        sleeper.has_waited();
+        if was_stopped && !hears {
             sleeper.notify_listener();
         }
         return;

@@ -125,6 +125,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     pub fn write_async(&mut self, item: T) -> WriteAsync<'_, T, W> {
         WriteAsync {
             item: Some(item),
+            weight: None,
             producer: self,
             left: OfFuture::default(),
             was_refused: false,
@@ -433,6 +434,8 @@ forget_on_drop!(WaitDrain, producer.writer, writable);
 pub struct WriteAsync<'a, T, W: Weigh<T> = Items> {
     /// `None` when it is written, or was given back.
     item: Option<T>,
+    /// What the item counts, once it had to wait: it is measured once.
+    weight: Option<usize>,
     producer: &'a mut Producer<T, W>,
     left: OfFuture,
     /// There was no room for this very item: the producer was told to stop on its account.
@@ -452,8 +455,11 @@ impl<T, W: Weigh<T>> Future for WriteAsync<'_, T, W> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let item = this.item.as_ref().expect("polled after it was ready");
+        let weight = match this.weight {
+            Some(weight) => weight,
+            None => this.producer.writer.measure(item),
+        };
         if this.producer.writer.rest().sleeper.turns.is_granted() {
-            let weight = this.producer.writer.measure(item);
             if let Some(slot) = this.producer.slot_below_mark(weight) {
                 if let Some(item) = this.item.take() {
                     slot.write(item);
@@ -462,13 +468,18 @@ impl<T, W: Weigh<T>> Future for WriteAsync<'_, T, W> {
                 return Poll::Ready(Ok(()));
             }
         }
-        this.poll_when_drained(cx)
+        this.weight = Some(weight);
+        this.poll_when_drained(weight, cx)
     }
 }
 
 impl<T, W: Weigh<T>> WriteAsync<'_, T, W> {
     #[inline(never)]
-    fn poll_when_drained(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WriteError<T>>> {
+    fn poll_when_drained(
+        &mut self,
+        weight: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), WriteError<T>>> {
         let Self {
             producer,
             item: waiting,
@@ -480,7 +491,7 @@ impl<T, W: Weigh<T>> WriteAsync<'_, T, W> {
         let polled = writer.ask(|end| {
             end.poll_when_drained(cx, |end| {
                 let item = waiting.take().expect("it comes back if it is refused");
-                match end.write_at_once(item) {
+                match end.write_at_once(item, weight) {
                     Ok(_) => Some(Ok(())),
                     Err(TryWriteError::Closed(item)) => Some(Err(WriteError(item))),
                     Err(TryWriteError::WouldBlock(item)) => {

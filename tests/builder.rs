@@ -215,7 +215,7 @@ fn an_absurd_capacity_is_an_error_and_no_crash() {
                     too_large(max),
                     Err(BuildError::OutOfMemory {
                         capacity: max,
-                        item_size: 1
+                        slot_size: 1
                     })
                 );
             }
@@ -224,7 +224,7 @@ fn an_absurd_capacity_is_an_error_and_no_crash() {
                 larger.unwrap_err(),
                 BuildError::OutOfMemory {
                     capacity: max,
-                    item_size: 2
+                    slot_size: 2
                 }
             );
         }
@@ -238,9 +238,9 @@ fn an_absurd_capacity_is_an_error_and_no_crash() {
 
 #[test]
 fn more_memory_than_there_is_is_an_error_and_no_crash() {
-    let out_of_memory = |capacity| BuildError::OutOfMemory {
+    let out_of_memory = |capacity, slot_size| BuildError::OutOfMemory {
         capacity,
-        item_size: 1024,
+        slot_size,
     };
     // More than a computer has; nothing of the kind fits into the addresses of 32 bits.
     let absent = 1 << (usize::BITS - 24);
@@ -250,12 +250,13 @@ fn more_memory_than_there_is_is_an_error_and_no_crash() {
     // More than there are addresses.
     for capacity in absent.chain([1 << (usize::BITS - 9), 1 << (usize::BITS - 2)]) {
         let items = Builder::new().capacity(capacity).build::<Large>();
-        assert_eq!(items.unwrap_err(), out_of_memory(capacity));
+        assert_eq!(items.unwrap_err(), out_of_memory(capacity, 1024));
         let weighted = Builder::new()
             .capacity(capacity)
             .weigh_by(|_: &Large| 1)
             .build::<Large>();
-        assert_eq!(weighted.unwrap_err(), out_of_memory(capacity));
+        let slot_size = 1024 + std::mem::size_of::<usize>();
+        assert_eq!(weighted.unwrap_err(), out_of_memory(capacity, slot_size));
     }
 }
 

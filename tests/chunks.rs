@@ -2132,13 +2132,16 @@ fn each_error_of_a_chunk_says_what_happened_and_what_to_do() {
 
     let said = |error: &dyn Error| error.to_string();
     for (error, words) in [
-        (said(&TryReserveError::WouldBlock), &["full", "drain"][..]),
+        (
+            said(&TryReserveError::WouldBlock),
+            &["not so many slots", "drain", "reserve"][..],
+        ),
         (said(&TryReserveError::Closed), &["no more", "stop"]),
         (
             said(&TryReserveError::TooLarge { slots: 12, most: 7 }),
             &["12", "7", "fewer", "capacity"],
         ),
-        (said(&ReserveError::Timeout), &["in time"]),
+        (said(&ReserveError::Timeout), &["in time", "reserve"]),
         (said(&ReserveError::Closed(closed.clone())), &["enough"]),
         (
             said(&ReserveError::TooLarge { slots: 12, most: 7 }),
@@ -2150,7 +2153,7 @@ fn each_error_of_a_chunk_says_what_happened_and_what_to_do() {
         ),
         (
             said(&TryChunkError::Read(TryReadError::Empty)),
-            &["no item"],
+            &["not so many items", "later", "fewer"],
         ),
         (
             said(&ChunkError::TooLarge { items: 12, most: 7 }),

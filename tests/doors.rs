@@ -436,6 +436,100 @@ fn a_batch_that_was_forgotten_as_it_said_stop_calls_back_whoever_publishes_it() 
     }
 }
 
+#[test]
+fn a_callback_hears_of_a_drain_that_the_batch_which_was_told_to_stop_finds_itself() {
+    for forgotten in [false, true] {
+        let (mut producer, mut consumer) = Builder::new()
+            .high_water_mark(4)
+            .low_water_mark(2)
+            .capacity(8)
+            .build()
+            .unwrap();
+        let (calls, on_drain) = counter();
+        producer.on_drain(on_drain);
+        for i in 0..3 {
+            assert_eq!(producer.try_write(i), Ok(Flow::Ready));
+        }
+        let mut batch = producer.batch();
+        assert_eq!(batch.try_write(3), Ok(Flow::Backpressure));
+        assert_eq!(consumer.try_iter().count(), 3);
+        if forgotten {
+            std::mem::forget(batch);
+            assert_eq!(producer.try_write(4), Ok(Flow::Ready));
+        } else {
+            assert_eq!(batch.try_write(4), Ok(Flow::Ready));
+            drop(batch);
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), 1, "forgotten: {forgotten}");
+        assert_eq!(producer.monitor().stats().drains, 1);
+    }
+}
+
+#[test]
+fn a_wait_in_a_batch_that_gives_up_calls_the_callback_of_an_earlier_stop() {
+    deadline(|| {
+        for forgotten in [false, true] {
+            let (mut producer, mut consumer) = by_weight(10, 8, 10);
+            let monitor = producer.monitor();
+            let (calls, on_drain) = counter();
+            producer.on_drain(on_drain);
+            let mut batch = producer.batch();
+            assert_eq!(batch.try_write(2), Ok(Flow::Ready));
+            assert_eq!(batch.try_write(8), Ok(Flow::Backpressure));
+            // The drain comes while it waits; what it has is too heavy even so.
+            let reader = thread::spawn(move || {
+                eventually("it is published", || monitor.stats().items_written == 2);
+                assert_eq!(consumer.try_read(), Ok(2));
+                consumer
+            });
+            let moment = Duration::from_millis(200);
+            let written = if forgotten {
+                std::mem::forget(batch);
+                producer.write_timeout(5, moment)
+            } else {
+                batch.write_timeout(5, moment)
+            };
+            assert_eq!(written, Err(WriteTimeoutError::Timeout(5)));
+            assert!(calls.load(Ordering::SeqCst) > 0, "forgotten: {forgotten}");
+            drop(reader.join().unwrap());
+        }
+    });
+}
+
+#[test]
+fn a_producer_that_is_refused_by_a_close_is_not_called_for_each_refusal() {
+    let (mut producer, mut consumer) = channel(1);
+    let (calls, on_drain) = counter();
+    producer.on_drain(on_drain);
+    assert_eq!(producer.try_write(0), Ok(Flow::Backpressure));
+    consumer.close();
+    assert_eq!(calls.load(Ordering::SeqCst), 1, "it waited");
+    for i in 0..9 {
+        assert_eq!(producer.try_write(i), Err(TryWriteError::Closed(i)));
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 1, "it was told by the answer");
+}
+
+#[test]
+fn a_callback_whose_drop_panics_is_replaced_by_one_that_hears() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped, on purpose");
+        }
+    }
+    let (mut producer, mut consumer) = channel(1);
+    let bomb = Bomb;
+    producer.on_drain(move || {
+        let _ = &bomb;
+    });
+    assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
+    let (calls, on_drain) = counter();
+    producer.on_drain(on_drain);
+    assert_eq!(consumer.try_read(), Ok(1));
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
 /// What the producer does next, with a weight.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -501,9 +595,18 @@ proptest! {
                 Step::WriteInTime => drop(producer.write_timeout(weight, Duration::ZERO)),
                 Step::Batch => {
                     let mut batch = producer.batch();
-                    let _ = batch.try_write(weight);
-                    let _ = batch.write_timeout(weight / 2, Duration::ZERO);
-                    is_stopped = Some(batch.try_write(weight / 3) != Ok(Flow::Ready));
+                    let mut stops = batch.try_write(weight) != Ok(Flow::Ready);
+                    for _ in consumer.try_iter().take(reads) {}
+                    stops |= batch.try_write(weight / 2) != Ok(Flow::Ready);
+                    if weight % 2 == 0 {
+                        let _ = batch.write_timeout(weight / 2, Duration::ZERO);
+                        stops |= batch.try_write(weight / 3) != Ok(Flow::Ready);
+                    }
+                    if weight % 3 == 0 {
+                        std::mem::forget(batch);
+                        stops |= producer.try_write(reads) != Ok(Flow::Ready);
+                    }
+                    is_stopped = Some(stops);
                 }
                 Step::NeedDrain => {}
                 Step::PollWrite => {

@@ -62,7 +62,7 @@ fn closed() -> WaitError {
 #[test]
 fn an_error_of_a_write_says_what_to_do() {
     let full = ["full", "wait for drain", "again"];
-    let closed = ["consumer takes no more", "stop writing"];
+    let closed = ["consumer takes no more", "closed as a sink", "stop writing"];
     let late = ["did not drain in time", "again later", "give up"];
     assert_says(TryWriteError::WouldBlock(1), &full);
     assert_says(TryWriteError::Closed(1), &closed);
@@ -138,7 +138,7 @@ fn an_error_of_the_settings_says_what_to_do_with_the_numbers() {
     assert_says(
         BuildError::OutOfMemory {
             capacity: 31,
-            item_size: 17,
+            slot_size: 17,
         },
         &["31 slots", "17 bytes", "lower the capacity"],
     );
@@ -146,6 +146,13 @@ fn an_error_of_the_settings_says_what_to_do_with_the_numbers() {
         BuildError::LimitWithoutWeight { limit: 31 },
         &["limit (31)", "weigh_by", "capacity"],
     );
+    let above = |limit| MarkError::HighAboveLimit { high: 31, limit };
+    assert_says(
+        above(17),
+        &["mark (31)", "limit (17)", "or raise the limit"],
+    );
+    let most = isize::MAX as usize;
+    assert_says(above(most), &["lower the mark", "cannot be raised"]);
 }
 
 #[test]

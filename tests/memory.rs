@@ -46,6 +46,13 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.alloc(layout) }
     }
 
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.with(|bytes| bytes.set(bytes.get().wrapping_add(layout.size())));
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         ALLOCATED.with(|bytes| bytes.set(bytes.get().wrapping_sub(layout.size())));
         // SAFETY: the caller's promise.
@@ -100,6 +107,25 @@ fn an_idle_channel_takes_its_slots_and_at_most_two_and_a_quarter_kibibytes_more(
     let ends = [size_of::<Producer<u64>>(), size_of::<Consumer<u64>>()];
     println!("a producer and a consumer: {ends:?}");
     assert!(ends[0] + ends[1] <= ENDS, "{ends:?}");
+}
+
+/// Pages that were never written are nobody's memory yet.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_channel_takes_no_memory_for_slots_nor_for_weights_before_they_are_used() {
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1));
+        kib.expect("a line of numbers").parse::<usize>().unwrap()
+    };
+    let before = resident();
+    let slots = Builder::new().capacity(1 << 25);
+    let ends = slots.weigh_by(|_: &u8| 1).build::<u8>().unwrap();
+    let more = resident().saturating_sub(before);
+    // Of 32 MiB of items, and 256 of weights; other tests run meanwhile.
+    assert!(more < 16 * 1024, "{more} KiB");
+    drop(ends);
 }
 
 #[test]

@@ -689,6 +689,125 @@ fn a_failure_anywhere_stops_everything_and_is_told_with_its_place() {
 }
 
 #[test]
+fn a_source_or_a_stage_that_panics_as_it_goes_is_told_with_its_place() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped, on purpose");
+        }
+    }
+    deadline(|| {
+        for place in 0..=2 {
+            let bomb = |here| (here == place).then(|| Bomb);
+            let (first, second, third) = (bomb(0), bomb(1), bomb(2));
+            let error = Pipeline::source((0..3).inspect(move |_| {
+                let _ = &first;
+            }))
+            .stage(move |item: u32| {
+                let _ = &second;
+                Ok::<_, String>(item)
+            })
+            .stage_many(move |item| {
+                let _ = &third;
+                Ok::<_, String>([item])
+            })
+            .run(|_| Ok::<_, String>(()))
+            .unwrap_err();
+            assert!(
+                matches!(error.failure, PipelineFailure::StagePanicked { stage } if stage == place),
+                "{place}: {error:?}"
+            );
+        }
+    });
+}
+
+/// Says that it was interrupted, and the second time that nobody wants it any more.
+struct Interrupted<F: FnMut()> {
+    calls: usize,
+    give_up: F,
+}
+
+impl<F: FnMut()> Interrupted<F> {
+    fn again(&mut self) -> io::Error {
+        self.calls += 1;
+        assert!(self.calls <= 2, "called again, though nobody wants it");
+        if self.calls == 2 {
+            (self.give_up)();
+        }
+        ErrorKind::Interrupted.into()
+    }
+}
+
+impl<F: FnMut()> Read for Interrupted<F> {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(self.again())
+    }
+}
+
+impl<F: FnMut()> Write for Interrupted<F> {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(self.again())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Err(self.again())
+    }
+}
+
+#[test]
+fn a_call_that_is_interrupted_is_not_made_again_for_a_pipe_that_was_cancelled() {
+    /// Takes everything, but its flush is the other's.
+    struct Flushes<W>(W);
+    impl<W: Write> Write for Flushes<W> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            self.0.flush()
+        }
+    }
+    deadline(|| {
+        let interrupted = |pipe: &Pipe| {
+            let handle = pipe.cancel_handle();
+            Interrupted {
+                calls: 0,
+                give_up: move || handle.cancel(),
+            }
+        };
+        let pipe = Pipe::new();
+        let source = interrupted(&pipe);
+        let from_source = pipe.run(source, io::sink());
+        let pipe = Pipe::new();
+        let sink = interrupted(&pipe);
+        let to_sink = pipe.run(&b"abc"[..], sink);
+        let pipe = Pipe::new();
+        let sink = Flushes(interrupted(&pipe));
+        let flush = pipe.run(&b"abc"[..], sink);
+        for (end, result) in [("source", from_source), ("sink", to_sink), ("flush", flush)] {
+            let failure = result.unwrap_err().failure;
+            assert!(
+                matches!(failure, PipeFailure::Cancelled),
+                "{end}: {failure:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn what_a_pipe_could_not_have_is_no_end_that_would_block() {
+    let kind = |failure| io::Error::from(PipeError { bytes: 0, failure }).kind();
+    let none = || io::Error::from(ErrorKind::WouldBlock);
+    assert_eq!(kind(PipeFailure::Thread(none())), ErrorKind::Other);
+    assert_eq!(kind(PipeFailure::Sink(none())), ErrorKind::WouldBlock);
+    let too_large = Pipe::new().high_water_mark(1 << (usize::BITS - 4));
+    let error = io::Error::from(too_large.run(io::empty(), io::sink()).unwrap_err());
+    assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+    let too_large = Pipe::new().high_water_mark(usize::MAX);
+    let error = io::Error::from(too_large.run(io::empty(), io::sink()).unwrap_err());
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
 fn one_handle_stops_all_stages() {
     deadline(|| {
         let alive = Arc::new(());

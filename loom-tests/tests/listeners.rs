@@ -575,6 +575,36 @@ fn a_callback_hears_of_each_drain_though_it_was_called_for_the_one_before() {
 }
 
 #[test]
+fn a_callback_hears_of_a_drain_that_the_batch_which_was_told_to_stop_finds_itself() {
+    in_both_modes(710, |builder| {
+        let (mut producer, mut consumer) = builder
+            .high_water_mark(3)
+            .low_water_mark(1)
+            .capacity(4)
+            .build()
+            .unwrap();
+        let (calls, call) = counted();
+        producer.on_drain(call);
+        assert_eq!(producer.try_write(1), Ok(Flow::Ready));
+        assert_eq!(producer.try_write(2), Ok(Flow::Ready));
+        let reader = thread::spawn(move || {
+            let _ = consumer.try_read();
+            let _ = consumer.try_read();
+            consumer
+        });
+        let mut batch = producer.batch();
+        let mut is_stopped = false;
+        for i in 3..5 {
+            is_stopped |= batch.try_write(i) != Ok(Flow::Ready);
+        }
+        drop(batch);
+        let mut consumer = reader.join().unwrap();
+        for _ in consumer.try_iter() {}
+        assert!(!is_stopped || calls.load(Ordering::Relaxed) > 0);
+    });
+}
+
+#[test]
 fn a_refused_item_that_was_given_up_does_not_hold_back_the_drain() {
     in_both_modes(1100, |builder| {
         let (mut producer, mut consumer) = builder

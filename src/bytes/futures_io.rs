@@ -101,7 +101,8 @@ impl AsyncBufRead for ByteConsumer {
 
     /// # Panics
     ///
-    /// If `count` is more than `poll_fill_buf` gave.
+    /// If `count` is more than lies in the memory at the place that `poll_fill_buf` shows: what it gave, and what has come behind
+    /// that since.
     fn consume(self: Pin<&mut Self>, count: usize) {
         BufRead::consume(self.get_mut(), count);
     }

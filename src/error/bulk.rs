@@ -1,14 +1,14 @@
 //! The errors of chunks and slices.
 #![forbid(unsafe_code)]
 
-use super::{TryReadError, CLOSED, WOULD_BLOCK};
+use super::{TryReadError, CLOSED};
 use core::fmt;
 
 #[cfg(not(feature = "std"))]
 use core::error::Error;
 #[cfg(feature = "std")]
 use {
-    super::{ReadError, ReadTimeoutError, WaitError, WaitTimeoutError, WRITE_TIMEOUT},
+    super::{ReadError, ReadTimeoutError, WaitError, WaitTimeoutError},
     std::{error::Error, io},
 };
 
@@ -239,7 +239,8 @@ macro_rules! bulk_error {
 }
 
 bulk_error!(TryReserveError {
-    TryReserveError::WouldBlock => WouldBlock, format_args!("{WOULD_BLOCK}");
+    TryReserveError::WouldBlock => WouldBlock,
+        format_args!("not so many slots are free: wait for drain and reserve them again");
     TryReserveError::Closed => BrokenPipe, format_args!("{CLOSED}");
     TryReserveError::TooLarge { slots, most } => InvalidInput,
         format_args!("{slots} free slots might never come: at most {most} are sure to (capacity less low-water mark): ask for fewer, or build the channel with a larger capacity");
@@ -248,7 +249,8 @@ bulk_error!(TryReserveError {
 
 #[cfg(feature = "std")]
 bulk_error!(ReserveError {
-    ReserveError::Timeout => TimedOut, format_args!("{WRITE_TIMEOUT}");
+    ReserveError::Timeout => TimedOut,
+        format_args!("the channel did not drain, or not so many slots came free, in time: reserve them again later, or give up");
     ReserveError::TooLarge { slots, most } => InvalidInput,
         format_args!("{slots} free slots might never come: at most {most} are sure to (capacity less low-water mark): ask for fewer, or build the channel with a larger capacity");
     @ ReserveError::Closed(error) => error;
@@ -257,6 +259,8 @@ bulk_error!(ReserveError {
 bulk_error!(TryChunkError {
     TryChunkError::TooLarge { items, most } => InvalidInput,
         format_args!("{items} items were asked for, and the channel holds {most}: ask for fewer, or build it with a larger capacity");
+    TryChunkError::Read(TryReadError::Empty) => WouldBlock,
+        format_args!("not so many items are there yet: ask again later, or for fewer");
     @ TryChunkError::Read(error) => error;
 });
 
@@ -264,6 +268,8 @@ bulk_error!(TryChunkError {
 bulk_error!(ChunkError {
     ChunkError::TooLarge { items, most } => InvalidInput,
         format_args!("{items} items might never come: the producer may stop when {most} are there (one above the low-water mark): ask for fewer, or raise the mark");
+    ChunkError::Read(ReadTimeoutError::Timeout) => TimedOut,
+        format_args!("not so many items came in time: ask again, or for fewer, or give up");
     @ ChunkError::Read(error) => error;
 });
 

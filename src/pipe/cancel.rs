@@ -54,6 +54,9 @@ impl CancelHandle {
 
     /// Stops it, for good. Does nothing if it is through already.
     ///
+    /// A source or a sink that is in a call of its own just then is not woken. If that call ends with
+    /// [`ErrorKind::Interrupted`](std::io::ErrorKind::Interrupted), as by a signal, it is not made again.
+    ///
     /// ```
     /// use highwater::{Pipeline, PipelineFailure};
     /// let pipeline = Pipeline::source(0_u64..); // would never end

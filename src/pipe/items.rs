@@ -229,11 +229,14 @@ impl<T: Send + 'static> Pipeline<T> {
         Self {
             start: Box::new(move |mut output| {
                 started.spawn(0, move || {
-                    for item in items {
+                    let mut items = items;
+                    for item in &mut items {
                         if output.write(item).is_err() {
                             return; // whoever refused it says why
                         }
                     }
+                    // First: if that panics, the stream breaks off.
+                    drop(items);
                     output.end();
                 })
             }),
@@ -329,7 +332,11 @@ impl<T: Send + 'static> Pipeline<T> {
                     Ok(true)
                 });
                 match result {
-                    Fed::Everything => drop(output.end()),
+                    Fed::Everything => {
+                        // First: if that panics, the stream breaks off.
+                        drop(transform);
+                        output.end();
+                    }
                     // Before the ends go: whoever finds one gone may ask why.
                     Fed::Broken => output.abort("a stage before this one failed"),
                     Fed::Refused => {}
@@ -424,7 +431,7 @@ impl<T: Send + 'static> Pipeline<T> {
         };
         if let Fed::Everything = fed {
             for thread in running.threads.lock().drain(..) {
-                let _ = thread.join(); // a panic would have broken the stream
+                let _ = thread.join(); // a panic of anything of the caller's would have broken the stream
             }
             let channels = running.monitors.lock().iter().map(Monitor::stats).collect();
             return Ok(PipelineReport {

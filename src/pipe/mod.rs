@@ -221,15 +221,17 @@ impl Error for PipeError {
 }
 
 impl From<PipeError> for io::Error {
-    /// The kind is that of the end that failed.
+    /// The kind is that of the end that failed; of a thread that could not be had never `WouldBlock`.
     fn from(error: PipeError) -> Self {
         let kind = match &error.failure {
-            PipeFailure::Source(error) | PipeFailure::Sink(error) | PipeFailure::Thread(error) => {
-                error.kind()
-            }
+            PipeFailure::Source(error) | PipeFailure::Sink(error) => error.kind(),
+            // There are too many threads (`EAGAIN`): not a pipe that would block.
+            PipeFailure::Thread(error) if error.kind() == ErrorKind::WouldBlock => ErrorKind::Other,
+            PipeFailure::Thread(error) => error.kind(),
             PipeFailure::SourcePanicked => ErrorKind::UnexpectedEof,
             // Not `Interrupted`, which asks for another try.
             PipeFailure::Cancelled => ErrorKind::ConnectionAborted,
+            PipeFailure::Build(BuildError::OutOfMemory { .. }) => ErrorKind::OutOfMemory,
             PipeFailure::Build(_) => ErrorKind::InvalidInput,
         };
         io::Error::new(kind, error)
@@ -282,7 +284,7 @@ impl<'p> Pipe<'p> {
     }
 
     /// The bytes between source and sink at which the source has to stop. Read and write are offered
-    /// at most half of that at a time.
+    /// at most half of that at a time, rounded up.
     ///
     /// ```
     /// use highwater::Pipe;
@@ -370,6 +372,9 @@ impl<'p> Pipe<'p> {
 
     /// Copies everything, see [`pipe`]. The sink is flushed at the end.
     ///
+    /// Returns when the source has ended or failed and its thread has dropped it; if it was the sink that failed, or the pipe was
+    /// cancelled, at once: the source, which may be waiting for input, is dropped by its thread when that call returns.
+    ///
     /// # Errors
     ///
     /// [`PipeError`].
@@ -429,10 +434,7 @@ impl<'p> Pipe<'p> {
                 sink_waited += wait_for_data(&mut consumer);
             }
             match consumer.drain_to(&mut sink) {
-                Ok(0) => match flush(&mut sink) {
-                    Ok(()) => break None,
-                    Err(error) => break Some(PipeFailure::Sink(error)),
-                },
+                Ok(0) => break flush(&mut sink, &cancel).err(),
                 Ok(more) => {
                     bytes += more as u64;
                     if let Some(call) = &mut progress {
@@ -536,11 +538,15 @@ fn wait_for_data(consumer: &mut ByteConsumer) -> Duration {
     Duration::ZERO
 }
 
-fn flush(sink: &mut impl Write) -> io::Result<()> {
+fn flush(sink: &mut impl Write, cancel: &CancelHandle) -> Result<(), PipeFailure> {
     loop {
         match sink.flush() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            other => return other,
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() != ErrorKind::Interrupted => {
+                return Err(PipeFailure::Sink(error));
+            }
+            Err(_) if cancel.is_cancelled() => return Err(PipeFailure::Cancelled),
+            Err(_) => {}
         }
     }
 }

@@ -13,7 +13,6 @@ use crate::{
 use alloc::{
     alloc::{alloc, dealloc, Layout},
     boxed::Box,
-    vec::Vec,
 };
 use core::{
     cell::UnsafeCell,
@@ -22,6 +21,29 @@ use core::{
     slice,
 };
 use crossbeam_utils::CachePadded;
+
+/// What a weight takes.
+const WEIGHT: usize = core::mem::size_of::<usize>();
+
+/// So many weights of 0, or `None` if there is no memory for them. As the slots, they take none before they are used.
+#[cfg(not(all(loom, feature = "loom")))]
+fn zeros(count: usize) -> Option<Box<[AtomicUsize]>> {
+    let layout = Layout::array::<AtomicUsize>(count).ok()?;
+    if layout.size() == 0 || layout.size() > isize::MAX as usize {
+        return None;
+    }
+    // SAFETY: the size is not 0.
+    let begin = NonNull::new(unsafe { alloc::alloc::alloc_zeroed(layout) }.cast::<AtomicUsize>())?;
+    let weights = core::ptr::slice_from_raw_parts_mut(begin.as_ptr(), count);
+    // SAFETY: it was allocated with the layout of this slice, an atomic number is laid out as a number, and all of them are 0.
+    Some(unsafe { Box::from_raw(weights) })
+}
+
+/// A model's numbers are more than numbers.
+#[cfg(all(loom, feature = "loom"))]
+fn zeros(count: usize) -> Option<Box<[AtomicUsize]>> {
+    Some((0..count).map(|_| AtomicUsize::new(0)).collect())
+}
 
 /// Consecutive slots: up to the edge of the memory, and from its beginning on.
 pub(crate) type Halves<'a, T> = (&'a mut [T], &'a mut [T]);
@@ -114,15 +136,14 @@ impl<T> Slots<T> {
         let count = capacity.next_power_of_two();
         let no_memory = BuildError::OutOfMemory {
             capacity,
-            item_size: core::mem::size_of::<T>(),
+            slot_size: core::mem::size_of::<T>() + if weighted { WEIGHT } else { 0 },
         };
 
         let memory = Memory::new(count).ok_or(no_memory)?;
-        let mut weights = Vec::new();
-        if weighted {
-            weights.try_reserve_exact(count).map_err(|_| no_memory)?;
-            weights.resize_with(count, || AtomicUsize::new(0));
-        }
+        let weights = match weighted {
+            true => zeros(count).ok_or(no_memory)?,
+            false => Box::default(),
+        };
 
         let place = Place {
             begin: memory.begin,
@@ -132,7 +153,7 @@ impl<T> Slots<T> {
 
         Ok(Self {
             memory,
-            weights: weights.into_boxed_slice(),
+            weights,
             place,
         })
     }

@@ -545,7 +545,8 @@ impl Gate {
         if !is_armed {
             sleeper.armed.set(Armed::Not);
         }
-        sleeper.listener = listener;
+        let old = core::mem::replace(&mut sleeper.listener, listener);
+        shielded(|| drop(old));
     }
 
     /// For the owner: leaves no Waker behind.
@@ -727,7 +728,8 @@ pub(crate) struct Sleeper {
     listener: Option<Arc<Listener>>,
     /// Cells, as a mere question can find that there is nothing to do.
     armed: Cell<Armed>,
-    /// A thread or a task has taken the place of a listener that was armed, and has not found what it waits for.
+    /// A thread or a task has taken the place of a listener that was armed, and has not found what it waits for; or a batch has
+    /// said stop, and is not published.
     is_displaced: Cell<bool>,
     #[cfg(feature = "async")]
     pub(crate) turns: turn::Turns,
