@@ -143,11 +143,20 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
                 slot.hold_back(item);
                 Ok(Flow::Ready)
             }
-            None => self.try_write_after_look(item, weight),
+            None => self.try_write_or_listen(item, weight),
         }
     }
 
     #[inline(never)]
+    fn try_write_or_listen(&mut self, item: T, weight: usize) -> Result<Flow, TryWriteError<T>> {
+        let written = self.try_write_after_look(item, weight);
+        if let Ok(Flow::Backpressure) | Err(TryWriteError::WouldBlock(_)) = written {
+            self.producer.writer.rest().listens_once_published();
+        }
+        written
+    }
+
+    /// Whether anybody listens for the drain is the caller's business: it may wait itself.
     fn try_write_after_look(&mut self, item: T, weight: usize) -> Result<Flow, TryWriteError<T>> {
         let end = self.producer.writer.end_mut();
         if end.rest.may_be_closed() && end.is_closed() {
@@ -160,15 +169,10 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
         }
         end.cursor.look();
         if !end.cursor.admits(weight) {
-            end.rest.listens_once_published();
             return Err(TryWriteError::WouldBlock(item));
         }
         end.cursor.hold_back(item, weight);
-        let is_high = end.cursor.is_high(weight);
-        if is_high {
-            end.rest.listens_once_published();
-        }
-        Ok(Flow::judged(is_high))
+        Ok(Flow::judged(end.cursor.is_high(weight)))
     }
 
     /// As [`Producer::write`], but holds the item back; unless it has to wait: then everything is
@@ -318,7 +322,12 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     pub fn flush(&mut self) {
         let end = self.producer.writer.end();
         end.publish_rest();
-        end.listen_for_drain();
+        if end.rest.is_open() {
+            end.listen_for_drain();
+        } else {
+            // Told by an answer, and not once more by each batch.
+            end.rest.relieve_listener();
+        }
     }
 
     /// As [`Producer::need_drain`], but goes on holding back: what is held back counts, and the consumer
@@ -335,7 +344,12 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     /// assert_eq!(batch.producer().len(), 2);
     /// ```
     pub fn need_drain(&self) -> bool {
-        self.producer.writer.end().is_stopped()
+        let end = self.producer.writer.end();
+        let is_stopped = end.is_stopped();
+        if is_stopped {
+            end.rest.listens_once_published();
+        }
+        is_stopped
     }
 
     /// The producer, to ask it something. Its [`need_drain`](Producer::need_drain) publishes what is held back first: the

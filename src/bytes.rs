@@ -416,12 +416,12 @@ impl ByteConsumer {
     /// ```
     pub fn drain_to(&mut self, sink: &mut (impl Write + ?Sized)) -> Result<usize, DrainError> {
         let most = (self.items.capacity() + 1) / 2;
-        let shared = self.items.reader.shared().clone();
         let chunk = match self.items.chunk_up_to(most) {
             Ok(chunk) => chunk,
             Err(ReadError::Ended) => return Ok(0),
             Err(error) => return Err(DrainError::Stream(error)),
         };
+        let shared = chunk.shared();
         let (first, second) = chunk.as_slices();
         let offered = first.len() + second.len();
         let write = || {

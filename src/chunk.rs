@@ -703,6 +703,14 @@ pub struct ReadChunk<'a, T, W: Weigh<T> = Items> {
     shared: &'a Shared,
 }
 
+#[cfg(feature = "std")]
+impl<'a, T, W: Weigh<T>> ReadChunk<'a, T, W> {
+    /// For who has lent the items out: whether they are still of use.
+    pub(crate) fn shared(&self) -> &'a Shared {
+        self.shared
+    }
+}
+
 impl<T, W: Weigh<T>> ReadChunk<'_, T, W> {
     /// The number of items.
     ///

@@ -548,7 +548,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
     /// As `need_drain`, for an operation that waits itself.
     pub(crate) fn has_to_drain(&self) -> bool {
         // What the consumer does not see it cannot drain.
-        self.publish_forgotten();
+        self.publish_rest();
         self.is_stopped()
     }
 
@@ -681,7 +681,12 @@ impl OfProducer {
     /// Whether to look at `is_closed`, by a glance.
     #[inline]
     pub(crate) fn may_be_closed(&self) -> bool {
-        !self.shared.readable.is_quiet() || self.state.get() != ProducerState::Open
+        !self.shared.readable.is_quiet() || !self.is_open()
+    }
+
+    /// Whether the producer has not ended, nor been told that the consumer takes no more.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.get() == ProducerState::Open
     }
 
     /// A batch has said stop, which lets nobody listen before it publishes: until then the listener goes without a place, and
@@ -693,10 +698,12 @@ impl OfProducer {
         }
     }
 
-    fn relieve_listener(&self) {
+    /// What it waits for is there, or will not come, as the operation says.
+    pub(crate) fn relieve_listener(&self) {
         #[cfg(feature = "std")]
         if self.sleeper.has_listener() {
             let _ = self.shared.writable.relieve(&self.sleeper);
+            self.sleeper.has_waited();
         }
     }
 }
@@ -898,7 +905,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     ///   is held while an end is used.
     /// - **Panics** are caught: the panic hook reports them, and the operation goes on.
     /// - An operation that waits (`write`, `wait_drain`, a future) hears of the drain itself, and not the
-    ///   callback. If it gives up (a timeout, a future that is dropped) after the callback had been asked for, that is
+    ///   callback; but one that returns as it reaches the mark leaves the wait to the next, and the callback may come in between. If it gives up (a timeout, a future that is dropped) after the callback had been asked for, that is
     ///   called at once, in the producer's own thread, as it would miss a drain from then on. A poll as a `Sink` or an
     ///   `AsyncWrite` cannot be seen to be given up: after one, ask [`need_drain`](Self::need_drain) to have the callback again.
     ///
@@ -1252,6 +1259,10 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
                     shared.is_refusing() || !cursor.need_drain()
                 })
         };
+        if in_time {
+            // Also where nothing had to be waited for: for the stop of a batch.
+            self.rest.sleeper.has_waited();
+        }
         if self.is_closed() {
             return Err(WaitTimeoutError::Closed(WaitError {
                 reason: self.rest.shared.cancel_reason(),

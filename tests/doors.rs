@@ -497,6 +497,78 @@ fn a_wait_in_a_batch_that_gives_up_calls_the_callback_of_an_earlier_stop() {
 }
 
 #[test]
+fn a_wait_in_a_batch_that_gives_up_calls_nobody_if_nobody_had_asked() {
+    let (mut producer, _consumer) = by_weight(8, 2, 10);
+    let (calls, on_drain) = counter();
+    producer.on_drain(on_drain);
+    assert_eq!(producer.try_write(5), Ok(Flow::Ready));
+    for _ in 0..3 {
+        let mut batch = producer.batch();
+        let written = batch.write_timeout(6, Duration::from_millis(1));
+        assert_eq!(written, Err(WriteTimeoutError::Timeout(6)));
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn writes_in_a_batch_that_wait_call_nobody() {
+    deadline(|| {
+        let (mut producer, consumer) = channel(2);
+        let (calls, on_drain) = counter();
+        producer.on_drain(on_drain);
+        let reader = thread::spawn(move || consumer.into_iter().count());
+        let mut batch = producer.batch();
+        for i in 0..2_000 {
+            batch.write(i).unwrap();
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), 0, "each heard itself");
+        drop(batch);
+        drop(producer);
+        assert!(reader.join().unwrap() >= 2_000);
+    });
+}
+
+#[test]
+fn a_batch_that_is_told_what_is_known_makes_no_second_call_of_it() {
+    let (mut producer, mut consumer) = channel(2);
+    let (calls, on_drain) = counter();
+    producer.on_drain(on_drain);
+    assert_eq!(producer.try_write(1), Ok(Flow::Ready));
+    assert_eq!(producer.try_write(2), Ok(Flow::Backpressure));
+    // It is armed already, for the same.
+    assert!(producer.batch().try_write(3).is_err());
+    assert_eq!(consumer.try_iter().count(), 2);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    assert_eq!(producer.try_write(4), Ok(Flow::Ready));
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_batch_that_was_told_to_stop_and_asked_again_makes_no_call_later() {
+    let ways: [fn(&mut Producer<u8>); 3] = [
+        |producer| assert!(!producer.need_drain()),
+        |producer| producer.wait_drain().unwrap(),
+        |producer| assert!(poll1(&mut producer.ready(), &bell().1).is_ready()),
+    ];
+    for way in ways {
+        let (mut producer, mut consumer) = channel(2);
+        let (calls, on_drain) = counter();
+        producer.on_drain(on_drain);
+        assert_eq!(producer.try_write(1), Ok(Flow::Ready));
+        let mut batch = producer.batch();
+        assert_eq!(batch.try_write(2), Ok(Flow::Backpressure));
+        std::mem::forget(batch);
+        assert_eq!(consumer.try_read(), Ok(1));
+        way(&mut producer);
+        assert_eq!(consumer.try_read(), Ok(2));
+        assert_eq!(producer.try_write(3), Ok(Flow::Ready));
+        let (_bell, waker) = bell();
+        assert!(poll1(&mut producer.closed(), &waker).is_pending());
+        assert_eq!(calls.load(Ordering::SeqCst), 0, "who asked knows");
+    }
+}
+
+#[test]
 fn a_producer_that_is_refused_by_a_close_is_not_called_for_each_refusal() {
     let (mut producer, mut consumer) = channel(1);
     let (calls, on_drain) = counter();
@@ -506,6 +578,8 @@ fn a_producer_that_is_refused_by_a_close_is_not_called_for_each_refusal() {
     assert_eq!(calls.load(Ordering::SeqCst), 1, "it waited");
     for i in 0..9 {
         assert_eq!(producer.try_write(i), Err(TryWriteError::Closed(i)));
+        let mut batch = producer.batch();
+        assert_eq!(batch.try_write(i), Err(TryWriteError::Closed(i)));
     }
     assert_eq!(calls.load(Ordering::SeqCst), 1, "it was told by the answer");
 }

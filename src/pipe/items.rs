@@ -290,7 +290,8 @@ impl<T: Send + 'static> Pipeline<T> {
         self.stage_many(move |item| transform(item).map(Some))
     }
 
-    /// Adds a stage, in a thread of its own, that makes any number of items of each, or fails.
+    /// Adds a stage, in a thread of its own, that makes any number of items of each, or fails. What comes behind it hears of the
+    /// end when the function has been dropped.
     ///
     /// ```
     /// use highwater::Pipeline;

@@ -372,8 +372,8 @@ impl<'p> Pipe<'p> {
 
     /// Copies everything, see [`pipe`]. The sink is flushed at the end.
     ///
-    /// Returns when the source has ended or failed and its thread has dropped it; if it was the sink that failed, or the pipe was
-    /// cancelled, at once: the source, which may be waiting for input, is dropped by its thread when that call returns.
+    /// Returns when the source has ended or failed and its thread has dropped it; if the sink failed, or the pipe was
+    /// cancelled, before that, at once: the source, which may be waiting for input, is dropped by its thread when that call returns.
     ///
     /// # Errors
     ///

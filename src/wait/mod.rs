@@ -471,6 +471,7 @@ impl Gate {
         // late, of an earlier time: then the end looks in vain, and clears it here.)
         listener.clear();
         if sleeper.armed.get() == Armed::For(wake_at) && self.bell.slot.lock().is_some() {
+            sleeper.is_displaced.set(false);
             return Listening::Waits; // Nobody has rung since.
         }
         self.displace_task(sleeper);
