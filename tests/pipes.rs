@@ -798,6 +798,9 @@ fn what_a_pipe_could_not_have_is_no_end_that_would_block() {
     let kind = |failure| io::Error::from(PipeError { bytes: 0, failure }).kind();
     let none = || io::Error::from(ErrorKind::WouldBlock);
     assert_eq!(kind(PipeFailure::Thread(none())), ErrorKind::Other);
+    let denied = io::Error::from(ErrorKind::PermissionDenied);
+    let thread = PipeFailure::Thread(denied);
+    assert_eq!(kind(thread), ErrorKind::PermissionDenied);
     assert_eq!(kind(PipeFailure::Sink(none())), ErrorKind::WouldBlock);
     let too_large = Pipe::new().high_water_mark(1 << (usize::BITS - 4));
     let error = io::Error::from(too_large.run(io::empty(), io::sink()).unwrap_err());
