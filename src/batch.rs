@@ -104,7 +104,8 @@ impl<T, W: Weigh<T>> Producer<T, W> {
             batch.write(item)?;
             held_back += 1;
             if held_back == AT_ONCE {
-                batch.flush();
+                // No flush, which lets the listener wait: this goes on itself.
+                batch.producer.writer.end().publish_rest();
                 held_back = 0;
             }
         }
@@ -151,7 +152,7 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     fn try_write_or_listen(&mut self, item: T, weight: usize) -> Result<Flow, TryWriteError<T>> {
         let written = self.try_write_after_look(item, weight);
         if let Ok(Flow::Backpressure) | Err(TryWriteError::WouldBlock(_)) = written {
-            self.producer.writer.rest().listens_once_published();
+            self.producer.writer.end().batch_was_stopped();
         }
         written
     }
@@ -322,12 +323,7 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     pub fn flush(&mut self) {
         let end = self.producer.writer.end();
         end.publish_rest();
-        if end.rest.is_open() {
-            end.listen_for_drain();
-        } else {
-            // Told by an answer, and not once more by each batch.
-            end.rest.relieve_listener();
-        }
+        end.listen_for_drain();
     }
 
     /// As [`Producer::need_drain`], but goes on holding back: what is held back counts, and the consumer
@@ -347,7 +343,9 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
         let end = self.producer.writer.end();
         let is_stopped = end.is_stopped();
         if is_stopped {
-            end.rest.listens_once_published();
+            end.batch_was_stopped();
+        } else {
+            end.rest.relieve_listener();
         }
         is_stopped
     }

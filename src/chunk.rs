@@ -636,8 +636,10 @@ impl<T> WriteEnd<T> {
         wanted: usize,
         deadline: &Deadline,
     ) -> Result<WriteChunk<'_, T>, WaitTimeoutError> {
+        let was_listening = self.rest.sleeper.is_listening();
         // First, or what there is room for is what there was before the sleep.
         self.wait_until_drained(deadline)?;
+        self.rest.sleeper.goes_on_waiting(was_listening);
         let wanted = wanted.min(self.cursor.level().capacity());
         let room = self.cursor.room_to_mark(wanted);
         match self.reserve_when_drained(wanted.min(room), Least::One, deadline) {

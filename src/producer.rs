@@ -520,11 +520,41 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
         flow
     }
 
-    /// If the producer has been told to stop, its listener hears of the drain.
+    /// If the producer has been told to stop, its listener hears of the drain; or, once, that the consumer takes no more.
     #[inline]
     pub(crate) fn listen_for_drain(&self) {
         #[cfg(feature = "std")]
-        listen_for_drain(&self.cursor, &self.rest.shared, &self.rest.sleeper);
+        if self.rest.sleeper.has_listener() {
+            self.let_listener_wait();
+        }
+    }
+
+    #[cfg(feature = "std")]
+    #[cold]
+    #[inline(never)]
+    fn let_listener_wait(&self) {
+        if !self.rest.is_open() {
+            self.rest.relieve_listener();
+            return;
+        }
+        let_listener_wait(&self.cursor, &self.rest.shared, &self.rest.sleeper);
+        if self.rest.shared.is_refusing() {
+            // It has heard, and is not to hear it again of each operation that follows.
+            self.take_note();
+        }
+    }
+
+    /// A batch has said stop. If the consumer comes to a drain by what is published, the listener hears of that; if not, it goes
+    /// without a place until the rest is, and hears if the drain is found before.
+    pub(crate) fn batch_was_stopped(&self) {
+        #[cfg(feature = "std")]
+        if self.rest.sleeper.has_listener() {
+            if self.cursor.is_drain_published() {
+                self.let_listener_wait();
+            } else {
+                self.rest.sleeper.goes_on_waiting(true);
+            }
+        }
     }
 
     fn need_drain(&self) -> bool {
@@ -689,15 +719,6 @@ impl OfProducer {
         self.state.get() == ProducerState::Open
     }
 
-    /// A batch has said stop, which lets nobody listen before it publishes: until then the listener goes without a place, and
-    /// hears if the drain is found before.
-    pub(crate) fn listens_once_published(&self) {
-        #[cfg(feature = "std")]
-        if self.sleeper.has_listener() {
-            self.sleeper.goes_on_waiting(true);
-        }
-    }
-
     /// What it waits for is there, or will not come, as the operation says.
     pub(crate) fn relieve_listener(&self) {
         #[cfg(feature = "std")]
@@ -814,19 +835,22 @@ fn let_listener_wait<T, W: Weigh<T>>(
     sleeper: &Sleeper,
 ) {
     let was_stopped = cursor.level().need_drain();
+    let stop = cursor.stops();
     // After a cancel no drain is found.
-    if !shared.is_refusing() && !cursor.need_drain() {
+    if shared.is_refusing() || !cursor.need_drain() {
         // Drained, or the stop was taken back; maybe without the consumer's having passed what was announced, as
-        // where items weigh the same index can be another target by now.
+        // where items weigh the same index can be another target by now. Or there is nothing to wait for any more.
+        let has_heard = sleeper.is_armed() && sleeper.armed_for_stop.get() == stop;
         let hears = shared.writable.relieve(sleeper);
-        // By a batch, which has found the drain since.
-        let was_stopped = was_stopped || sleeper.is_listening();
+        // A batch was told, and found the drain itself.
+        let is_owed = sleeper.is_listening();
         sleeper.has_waited();
-        if was_stopped && !hears {
+        if !hears && (is_owed || (was_stopped && !has_heard)) {
             sleeper.notify_listener();
         }
         return;
     }
+    sleeper.armed_for_stop.set(stop);
     let listening = shared.writable.listen(sleeper, &drain_of(cursor), || {
         shared.is_refusing() || !cursor.need_drain()
     });

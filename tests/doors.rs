@@ -544,27 +544,116 @@ fn a_batch_that_is_told_what_is_known_makes_no_second_call_of_it() {
 }
 
 #[test]
-fn a_batch_that_was_told_to_stop_and_asked_again_makes_no_call_later() {
-    let ways: [fn(&mut Producer<u8>); 3] = [
-        |producer| assert!(!producer.need_drain()),
-        |producer| producer.wait_drain().unwrap(),
-        |producer| assert!(poll1(&mut producer.ready(), &bell().1).is_ready()),
+fn a_batch_that_was_told_to_stop_makes_no_call_behind_a_wait_that_saw_the_drain() {
+    deadline(|| {
+        let ways: [fn(&mut Producer<u8>); 2] = [
+            |producer| producer.wait_drain().unwrap(),
+            |producer| futures_lite::future::block_on(producer.ready()).unwrap(),
+        ];
+        for way in ways {
+            let (mut producer, mut consumer) = Builder::new()
+                .high_water_mark(3)
+                .low_water_mark(1)
+                .capacity(4)
+                .build()
+                .unwrap();
+            let (calls, on_drain) = counter();
+            producer.on_drain(on_drain);
+            let mut batch = producer.batch();
+            for i in 0..2 {
+                assert_eq!(batch.try_write(i), Ok(Flow::Ready));
+            }
+            assert_eq!(batch.try_write(2), Ok(Flow::Backpressure));
+            std::mem::forget(batch);
+            let reader = thread::spawn(move || {
+                (0..2).for_each(|i| assert_eq!(consumer.read(), Ok(i)));
+                consumer
+            });
+            way(&mut producer);
+            let (_bell, waker) = bell();
+            assert!(poll1(&mut producer.closed(), &waker).is_pending());
+            assert_eq!(calls.load(Ordering::SeqCst), 0, "it knows");
+            drop(reader.join().unwrap());
+        }
+    });
+}
+
+#[test]
+fn a_batch_that_was_told_to_stop_need_not_be_published_for_a_drain_of_what_was() {
+    // Refused, and nothing held back; then the same by a question. And one held back, which is below the low mark.
+    type Stop = fn(&mut Batch<'_, usize, WeighBy>);
+    let stops: [Stop; 3] = [
+        |batch| assert!(batch.try_write(7).is_err()),
+        |batch| {
+            assert!(batch.producer().need_drain() || batch.try_write(7).is_err());
+            assert!(batch.need_drain());
+        },
+        |batch| assert_eq!(batch.try_write(4), Ok(Flow::Backpressure)),
     ];
-    for way in ways {
-        let (mut producer, mut consumer) = channel(2);
-        let (calls, on_drain) = counter();
-        producer.on_drain(on_drain);
-        assert_eq!(producer.try_write(1), Ok(Flow::Ready));
-        let mut batch = producer.batch();
-        assert_eq!(batch.try_write(2), Ok(Flow::Backpressure));
-        std::mem::forget(batch);
-        assert_eq!(consumer.try_read(), Ok(1));
-        way(&mut producer);
-        assert_eq!(consumer.try_read(), Ok(2));
-        assert_eq!(producer.try_write(3), Ok(Flow::Ready));
-        let (_bell, waker) = bell();
-        assert!(poll1(&mut producer.closed(), &waker).is_pending());
-        assert_eq!(calls.load(Ordering::SeqCst), 0, "who asked knows");
+    for (i, stop) in stops.into_iter().enumerate() {
+        for forgotten in [false, true] {
+            let (mut producer, mut consumer) = by_weight(10, 5, 10);
+            let (calls, on_drain) = counter();
+            producer.on_drain(on_drain);
+            let fd = producer.drain_fd().unwrap();
+            assert_eq!(producer.try_write(6), Ok(Flow::Ready));
+            let mut batch = producer.batch();
+            stop(&mut batch);
+            assert!(!readable(&fd), "stop {i}: nothing to do");
+            if forgotten {
+                std::mem::forget(batch);
+                assert_eq!(consumer.try_read(), Ok(6));
+            } else {
+                assert_eq!(consumer.try_read(), Ok(6));
+                drop(batch);
+            }
+            assert_eq!(calls.load(Ordering::SeqCst), 1, "stop {i}, {forgotten}");
+            assert!(readable(&fd));
+            assert!(!producer.need_drain());
+        }
+    }
+}
+
+#[test]
+fn a_slice_that_gives_up_calls_the_callback_of_a_batch_that_was_told_to_stop() {
+    let (mut producer, mut consumer) = Builder::new()
+        .high_water_mark(2)
+        .low_water_mark(2)
+        .capacity(2)
+        .build()
+        .unwrap();
+    let (calls, on_drain) = counter();
+    producer.on_drain(on_drain);
+    let mut batch = producer.batch();
+    assert_eq!(batch.try_write(1), Ok(Flow::Ready));
+    assert_eq!(batch.try_write(2), Ok(Flow::Backpressure));
+    std::mem::forget(batch);
+    assert!(producer.write_slice_timeout(&[3], Duration::ZERO).is_err());
+    assert!(calls.load(Ordering::SeqCst) > 0);
+    assert_eq!(consumer.try_iter().count(), 2);
+}
+
+#[test]
+fn behind_a_close_no_callback_is_called_again_and_again() {
+    let ways: [fn(&mut Producer<u8>); 3] = [
+        |producer| drop(producer.batch()),
+        |producer| producer.write_iter(std::iter::empty()).unwrap(),
+        |producer| producer.set_low_water_mark(1).unwrap(),
+    ];
+    for is_stopped in [false, true] {
+        for way in ways {
+            let (mut producer, mut consumer) = channel(2);
+            let (calls, on_drain) = counter();
+            producer.on_drain(on_drain);
+            let stops = if is_stopped { 2 } else { 1 };
+            for i in 0..stops {
+                let _ = producer.try_write(i).unwrap();
+            }
+            consumer.close();
+            assert_eq!(calls.load(Ordering::SeqCst), usize::from(is_stopped));
+            (0..9).for_each(|_| way(&mut producer));
+            assert!(calls.load(Ordering::SeqCst) <= 2 * usize::from(is_stopped));
+        }
     }
 }
 

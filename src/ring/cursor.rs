@@ -481,6 +481,18 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         by_slots(behind.min(target.slots))
     }
 
+    /// How often the producer was told to stop: the number of the last stop.
+    #[cfg(feature = "std")]
+    pub(crate) fn stops(&self) -> usize {
+        self.accounting.write.told_to_stop.get()
+    }
+
+    /// Whether the consumer comes to a drain by what it sees, without what is held back.
+    #[cfg(feature = "std")]
+    pub(crate) fn is_drain_published(&self) -> bool {
+        !is_before(self.published(), self.drain_index())
+    }
+
     /// What is buffered now, in the unit of the channel. Exact on this side: it can only fall.
     pub(crate) fn len(&self) -> usize {
         self.len_at(self.index(), self.head())

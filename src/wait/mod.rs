@@ -732,6 +732,8 @@ pub(crate) struct Sleeper {
     /// A thread or a task has taken the place of a listener that was armed, and has not found what it waits for; or a batch has
     /// said stop, and is not published.
     is_displaced: Cell<bool>,
+    /// For which stop of the producer the listener was armed.
+    pub(crate) armed_for_stop: Cell<usize>,
     #[cfg(feature = "async")]
     pub(crate) turns: turn::Turns,
     #[cfg(feature = "async")]
@@ -757,6 +759,7 @@ impl Sleeper {
             listener: None,
             armed: Cell::new(Armed::Not),
             is_displaced: Cell::new(false),
+            armed_for_stop: Cell::new(0),
             #[cfg(feature = "async")]
             turns: turn::Turns::new(),
             #[cfg(feature = "async")]

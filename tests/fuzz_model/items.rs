@@ -205,6 +205,13 @@ impl Model {
         !copy.need_drain
     }
 
+    /// Whether there is a drain once the consumer has read all that it sees.
+    fn drains_by_what_is_there(&self) -> bool {
+        let mut copy = self.clone();
+        copy.queue.drain(..self.there());
+        copy.is_drained()
+    }
+
     fn stop(&mut self, refused: Option<(usize, usize)>) {
         self.told += usize::from(!self.need_drain);
         self.need_drain = true;
@@ -680,6 +687,10 @@ impl<T: Item, W: Weigh<T>> Bench<T, W> {
         weigh: &impl Fn(u64) -> usize,
     ) {
         let ids: Vec<_> = writes.iter().map(|_| self.fresh()).collect();
+        if self.model.held_back > 0 {
+            // Whoever was told to stop by what was forgotten hears of the drain.
+            self.listener_looks();
+        }
         self.model.held_back = 0;
         self.ears.producer_waits();
         let mut was_told = false;
@@ -705,6 +716,10 @@ impl<T: Item, W: Weigh<T>> Bench<T, W> {
                     was_told = true;
                 }
                 Err(error) => panic!("{error}"),
+            }
+            let is_listening = self.ears.on_drain.is_some() && self.model.need_drain;
+            if is_listening && self.model.drains_by_what_is_there() {
+                self.model.look();
             }
             assert_eq!(self.consumer.len(), {
                 let there = self.model.there();
