@@ -535,7 +535,7 @@ fn a_raised_mark_makes_the_descriptor_readable_by_itself() {
 
 #[test]
 fn a_callback_hears_of_a_drain_that_the_producer_finds_itself() {
-    exhaustive_model_in_both_modes(660, |builder| {
+    exhaustive_model_in_both_modes(580, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let (calls, call) = counted();
         producer.on_drain(call);
@@ -742,7 +742,7 @@ fn a_commit_up_to_the_mark_arms_the_descriptor() {
 
 #[test]
 fn a_callback_that_joins_a_descriptor_as_the_drain_comes_hears_of_it_and_so_does_the_descriptor() {
-    exhaustive_model_in_both_modes(1500, |builder| {
+    exhaustive_model_in_both_modes(1300, |builder| {
         let (mut producer, mut consumer) = ends(builder, 1);
         let _ = producer.try_write(1).unwrap();
         let fd = producer.drain_fd().unwrap();
