@@ -487,10 +487,12 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         self.accounting.write.told_to_stop.get()
     }
 
-    /// Whether the consumer comes to a drain by what it sees, without what is held back.
+    /// Whether there is a drain by what the consumer sees, if it reads all of that: what is held back is little enough.
     #[cfg(feature = "std")]
     pub(crate) fn is_drain_published(&self) -> bool {
-        !is_before(self.published(), self.drain_index())
+        let target = self.level.drain_target();
+        let held_back = self.len_at(self.index(), self.published());
+        held_back <= target.len && self.unpublished.get() <= target.slots
     }
 
     /// What is buffered now, in the unit of the channel. Exact on this side: it can only fall.
