@@ -533,15 +533,15 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
     #[cold]
     #[inline(never)]
     fn let_listener_wait(&self) {
-        if !self.rest.is_open() {
+        let sleeper = &self.rest.sleeper;
+        if sleeper.has_heard_of_end.get() || !self.rest.is_open() {
             self.rest.relieve_listener();
             return;
         }
-        let_listener_wait(&self.cursor, &self.rest.shared, &self.rest.sleeper);
-        if self.rest.shared.is_refusing() {
-            // It has heard, and is not to hear it again of each operation that follows.
-            self.take_note();
-        }
+        let_listener_wait(&self.cursor, &self.rest.shared, sleeper);
+        // What it has heard it is not to hear again of each operation that follows. (The producer itself was told nothing: it may
+        // still abort, for instance.)
+        sleeper.has_heard_of_end.set(self.rest.shared.is_refusing());
     }
 
     /// A batch has said stop. If the consumer comes to a drain by what is published, the listener hears of that; if not, it goes

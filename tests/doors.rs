@@ -634,6 +634,43 @@ fn a_slice_that_gives_up_calls_the_callback_of_a_batch_that_was_told_to_stop() {
 }
 
 #[test]
+fn a_listener_changes_nothing_of_an_abort_behind_a_close() {
+    for listens in [false, true] {
+        for forgotten in [false, true] {
+            let (mut producer, mut consumer) = channel(4);
+            if listens {
+                producer.on_drain(|| ());
+            }
+            let mut batch = producer.batch();
+            assert_eq!(batch.try_write(1), Ok(Flow::Ready));
+            consumer.close();
+            if forgotten {
+                std::mem::forget(batch);
+                let _ = producer.need_drain();
+            } else {
+                drop(batch);
+            }
+            // It was not told of the close, and may yet say that what it wrote is not all.
+            producer.abort("lost");
+            let read = consumer.try_read();
+            let is_aborted = matches!(read, Err(TryReadError::Aborted(_)));
+            assert!(is_aborted, "listens: {listens}, {read:?}");
+        }
+    }
+}
+
+#[test]
+fn a_batch_of_weights_that_is_told_to_stop_where_it_has_drained_already_calls_at_once() {
+    let (mut producer, _consumer) = by_weight(1, 1, 4);
+    let (calls, on_drain) = counter();
+    producer.on_drain(on_drain);
+    let mut batch = producer.batch();
+    assert_eq!(batch.try_write(1), Ok(Flow::Backpressure));
+    std::mem::forget(batch);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+#[test]
 fn behind_a_close_no_callback_is_called_again_and_again() {
     let ways: [fn(&mut Producer<u8>); 3] = [
         |producer| drop(producer.batch()),

@@ -528,6 +528,7 @@ impl Gate {
 
     fn set_doors(&self, sleeper: &mut Sleeper, doors: Doors) {
         let listener = Listener::of(doors).map(Arc::new);
+        sleeper.has_heard_of_end.set(false);
         self.displace_task(sleeper);
         // The old one's call: the new one makes its own as it is armed.
         sleeper.again.cancel();
@@ -734,6 +735,8 @@ pub(crate) struct Sleeper {
     is_displaced: Cell<bool>,
     /// For which stop of the producer the listener was armed.
     pub(crate) armed_for_stop: Cell<usize>,
+    /// Whether the producer's listener has heard that the consumer takes no more.
+    pub(crate) has_heard_of_end: Cell<bool>,
     #[cfg(feature = "async")]
     pub(crate) turns: turn::Turns,
     #[cfg(feature = "async")]
@@ -760,6 +763,7 @@ impl Sleeper {
             armed: Cell::new(Armed::Not),
             is_displaced: Cell::new(false),
             armed_for_stop: Cell::new(0),
+            has_heard_of_end: Cell::new(false),
             #[cfg(feature = "async")]
             turns: turn::Turns::new(),
             #[cfg(feature = "async")]
