@@ -567,6 +567,7 @@ const fn items_per_line(size: usize) -> usize {
 mod tests {
     use super::*;
     use crate::lines::PAIR;
+    use alloc::vec::Vec;
 
     fn begin_and_size<T>(capacity: usize) -> (usize, usize) {
         let slots = Slots::<T>::new(capacity, false).expect("there is memory");
