@@ -295,42 +295,39 @@ fn no_drain_is_found_after_a_cancel_though_the_length_had_fallen_to_the_low_mark
 
 #[test]
 fn nor_is_one_found_by_a_batch_or_by_a_chunk_that_was_reserved_before() {
-    let written = |write: fn(&mut highwater::Producer<i32>)| {
-        let (mut producer, mut consumer) = Builder::new()
+    /// The drains of a producer that was told to stop, and has a way to let its consumer read everything and go.
+    fn drains(act: impl FnOnce(&mut highwater::Producer<i32>, &mut dyn FnMut())) -> usize {
+        let (mut producer, consumer) = Builder::new()
             .high_water_mark(4)
             .capacity(8)
             .build()
             .unwrap();
+        let mut consumer = Some(consumer);
         let monitor = producer.monitor();
         producer.write_all(&[0; 4]).unwrap();
-        assert_eq!(consumer.try_iter().count(), 4);
-        drop(consumer);
-        write(&mut producer);
+        act(&mut producer, &mut || {
+            let mut consumer = consumer.take().expect("it is there");
+            assert_eq!(consumer.try_iter().count(), 4);
+        });
         monitor.stats().drains
-    };
-    let in_a_batch = |producer: &mut highwater::Producer<i32>| {
+    }
+    let in_a_batch = drains(|producer, read_and_go| {
+        read_and_go();
         assert!(producer.batch().write(4).is_err());
-    };
-    assert_eq!(written(in_a_batch), 0);
-    assert_eq!(
-        written(|producer| assert!(producer.write_iter(4..8).is_err())),
-        0
-    );
-
+    });
+    let from_an_iterator = drains(|producer, read_and_go| {
+        read_and_go();
+        assert!(producer.write_iter(4..8).is_err());
+    });
+    assert_eq!((in_a_batch, from_an_iterator), (0, 0));
     for count in [0, 1] {
-        let (mut producer, mut consumer) = Builder::new()
-            .high_water_mark(4)
-            .capacity(8)
-            .build()
-            .unwrap();
-        let monitor = producer.monitor();
-        producer.write_all(&[0; 4]).unwrap();
-        let mut chunk = producer.try_reserve(2).unwrap();
-        assert_eq!(consumer.try_iter().count(), 4);
-        drop(consumer);
-        chunk.fill([4]);
-        let _ = chunk.commit_first(count);
-        assert_eq!(monitor.stats().drains, 0, "{count} committed");
+        let by_a_chunk = drains(|producer, read_and_go| {
+            let mut chunk = producer.try_reserve(2).unwrap();
+            read_and_go();
+            chunk.fill([4]);
+            let _ = chunk.commit_first(count);
+        });
+        assert_eq!(by_a_chunk, 0, "{count} committed");
     }
 }
 
