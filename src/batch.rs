@@ -323,7 +323,7 @@ impl<T, W: Weigh<T>> Batch<'_, T, W> {
     pub fn flush(&mut self) {
         let end = self.producer.writer.end();
         end.publish_rest();
-        end.listen_for_drain();
+        end.listen_for_drain(Flow::Ready);
     }
 
     /// As [`Producer::need_drain`], but goes on holding back: what is held back counts, and the consumer

@@ -265,7 +265,7 @@ impl<T> WriteChunk<'_, T> {
                 self.shared.readable.passed_with_notes(before, now);
                 // Making the chunk may have found the drain.
                 #[cfg(feature = "std")]
-                listen_for_drain(self.region.cursor(), self.shared, self.sleeper);
+                listen_for_drain(self.region.cursor(), self.shared, self.sleeper, Flow::Ready);
                 self.region.claim_behind((before, now));
                 Flow::Ready
             }
@@ -291,7 +291,7 @@ impl<T> WriteChunk<'_, T> {
             self.region.cursor().is_high(count)
         });
         #[cfg(feature = "std")]
-        listen_for_drain(self.region.cursor(), self.shared, self.sleeper);
+        listen_for_drain(self.region.cursor(), self.shared, self.sleeper, flow);
         if let Some(published) = published {
             self.region.claim_behind(published);
         }
@@ -410,7 +410,7 @@ impl<T> WriteEnd<T> {
     #[cold]
     fn refuse_slots(&mut self, wanted: usize) -> TryReserveError {
         self.cursor.refuse_slots(wanted);
-        self.listen_for_drain();
+        self.listen_for_drain(Flow::Backpressure);
         TryReserveError::WouldBlock
     }
 

@@ -442,7 +442,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
         let found = self.find_slot(weight);
         match found {
             Ok(_) => {}
-            Err(Refused::WouldBlock) => self.listen_for_drain(),
+            Err(Refused::WouldBlock) => self.listen_for_drain(Flow::Backpressure),
             // There is nothing to hear of any more; only one that waited hears that.
             Err(Refused::Closed) => self.rest.relieve_listener(),
         }
@@ -515,30 +515,33 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
         let flow = Flow::judged(self.cursor.is_high(weight));
         debug_assert!(surely == Surely::Admitted || flow == Flow::Ready);
         if surely == Surely::Admitted {
-            self.listen_for_drain();
+            self.listen_for_drain(flow);
         }
         flow
     }
 
     /// If the producer has been told to stop, its listener hears of the drain; or, once, that the consumer takes no more.
+    /// By what the operation `says` it is told so now, or was before.
     #[inline]
-    pub(crate) fn listen_for_drain(&self) {
+    pub(crate) fn listen_for_drain(&self, says: Flow) {
         #[cfg(feature = "std")]
         if self.rest.sleeper.has_listener() {
-            self.let_listener_wait();
+            self.let_listener_wait(says);
         }
+        #[cfg(not(feature = "std"))]
+        let _ = says;
     }
 
     #[cfg(feature = "std")]
     #[cold]
     #[inline(never)]
-    fn let_listener_wait(&self) {
+    fn let_listener_wait(&self, says: Flow) {
         let sleeper = &self.rest.sleeper;
         if sleeper.has_heard_of_end.get() || !self.rest.is_open() {
             self.rest.relieve_listener();
             return;
         }
-        let_listener_wait(&self.cursor, &self.rest.shared, sleeper);
+        let_listener_wait(&self.cursor, &self.rest.shared, sleeper, says);
         // What it has heard it is not to hear again of each operation that follows. (The producer itself was told nothing: it may
         // still abort, for instance.)
         sleeper.has_heard_of_end.set(self.rest.shared.is_refusing());
@@ -550,7 +553,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
         #[cfg(feature = "std")]
         if self.rest.sleeper.has_listener() {
             if self.cursor.is_drain_published() {
-                self.let_listener_wait();
+                self.let_listener_wait(Flow::Backpressure);
             } else {
                 self.rest.sleeper.goes_on_waiting(true);
             }
@@ -560,7 +563,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
     fn need_drain(&self) -> bool {
         let need_drain = self.has_to_drain();
         if need_drain {
-            self.listen_for_drain();
+            self.listen_for_drain(Flow::Backpressure);
         } else {
             self.rest.relieve_listener();
         }
@@ -571,7 +574,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
     /// a batch that publishes itself.
     pub(crate) fn publish_forgotten(&self) {
         if self.publish_rest() {
-            self.listen_for_drain();
+            self.listen_for_drain(Flow::Ready);
         }
     }
 
@@ -626,7 +629,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
         // It waits for a drain by the marks of before.
         #[cfg(feature = "std")]
         self.rest.shared.writable.displace_task(&self.rest.sleeper);
-        self.listen_for_drain();
+        self.listen_for_drain(Flow::Ready);
     }
 
     /// After a cancel there is no finish, even if everything had been consumed before; unless the stream had
@@ -727,6 +730,12 @@ impl OfProducer {
             self.sleeper.has_waited();
         }
     }
+
+    /// An operation that waits has found the drain, or that there will be none, maybe without a sleep.
+    #[cfg(feature = "std")]
+    pub(crate) fn displace_listener(&self) {
+        self.shared.writable.displace_listener(&self.sleeper);
+    }
 }
 
 impl<T, W> WriteEnd<T, W> {
@@ -801,17 +810,17 @@ impl<T, W> WriteEnd<T, W> {
     }
 }
 
-/// For an operation that does not wait, and has told the producer to stop: its listener, if it has one,
-/// hears of the drain.
+/// As `WriteEnd::listen_for_drain`, for who has no more than the parts of that.
 #[cfg(feature = "std")]
 #[inline]
 pub(crate) fn listen_for_drain<T, W: Weigh<T>>(
     cursor: &WriteCursor<T, W>,
     shared: &Shared,
     sleeper: &Sleeper,
+    says: Flow,
 ) {
     if sleeper.has_listener() {
-        let_listener_wait(cursor, shared, sleeper);
+        let_listener_wait(cursor, shared, sleeper, says);
     }
 }
 
@@ -833,24 +842,25 @@ fn let_listener_wait<T, W: Weigh<T>>(
     cursor: &WriteCursor<T, W>,
     shared: &Shared,
     sleeper: &Sleeper,
+    says: Flow,
 ) {
     let was_stopped = cursor.level().need_drain();
-    let stop = cursor.stops();
     // After a cancel no drain is found.
     if shared.is_refusing() || !cursor.need_drain() {
         // Drained, or the stop was taken back; maybe without the consumer's having passed what was announced, as
         // where items weigh the same index can be another target by now. Or there is nothing to wait for any more.
-        let has_heard = sleeper.is_armed() && sleeper.armed_for_stop.get() == stop;
         let hears = shared.writable.relieve(sleeper);
-        // A batch was told, and found the drain itself.
+        // Without a place, it is still to hear of what was said before.
         let is_owed = sleeper.is_listening();
         sleeper.has_waited();
-        if !hears && (is_owed || (was_stopped && !has_heard)) {
+        // Who is told to stop now waits for a call from now on. What the listener has heard so far does not count: it may have
+        // been late, of an earlier stop.
+        let is_told = was_stopped && says == Flow::Backpressure;
+        if !hears && (is_owed || is_told) {
             sleeper.notify_listener();
         }
         return;
     }
-    sleeper.armed_for_stop.set(stop);
     let listening = shared.writable.listen(sleeper, &drain_of(cursor), || {
         shared.is_refusing() || !cursor.need_drain()
     });
@@ -908,14 +918,17 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         let (fd, is_new) = gate.event_fd(&mut end.rest.sleeper)?;
         if is_new {
             end.publish_rest();
-            end.listen_for_drain();
+            end.listen_for_drain(Flow::Ready);
         }
         Ok(fd)
     }
 
     /// Calls `callback` at each drain that an operation which does not wait has asked for, by `Backpressure`,
     /// `WouldBlock` or [`need_drain`](Self::need_drain); and when the consumer takes no more while the
-    /// producer waits for that. As `on('drain')` of a Node.js stream. It replaces an earlier callback.
+    /// producer waits for that, or this end is closed as a `Sink`. As `on('drain')` of a Node.js stream. It replaces an earlier callback.
+    ///
+    /// A [`Batch`](crate::Batch) that was told to stop has to be published before its drain, or a close, is waited for: by its drop
+    /// or a [`flush`](crate::Batch::flush).
     ///
     /// For those who integrate something else: let it set a flag, send a message to an event loop, or signal
     /// a semaphore. It says that it is time to look, and may come once too often: ask
@@ -977,7 +990,8 @@ impl<T, W: Weigh<T>> Producer<T, W> {
         let gate = &end.rest.shared.writable;
         gate.set_callback(&mut end.rest.sleeper, callback);
         end.publish_rest();
-        end.listen_for_drain();
+        // It has not heard what the producer was told before.
+        end.listen_for_drain(Flow::Backpressure);
     }
 }
 
@@ -1262,7 +1276,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
     /// Nobody was told of the last stop, and nobody waits for the room any more.
     pub(crate) fn take_back_stop(&mut self) {
         self.cursor.take_back_stop();
-        self.listen_for_drain();
+        self.listen_for_drain(Flow::Ready);
     }
 
     /// See [`Producer::wait_drain`].
@@ -1285,6 +1299,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
                 })
         };
         if in_time {
+            self.rest.displace_listener();
             // Also where nothing had to be waited for: for the stop of a batch.
             self.rest.sleeper.has_waited();
         }

@@ -171,6 +171,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
                 return Poll::Pending;
             }
         }
+        self.rest.displace_listener();
         Poll::Ready(self.open_or_error())
     }
 
@@ -180,7 +181,11 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(&mut Self) -> Option<R>,
     ) -> Poll<Result<R, WaitError>> {
-        let turn = ready!(self.rest.sleeper.turns.poll_next(cx));
+        let turn = ready!(self
+            .rest
+            .shared
+            .writable
+            .poll_turn(&mut self.rest.sleeper, cx));
         let done = loop {
             if let Err(error) = ready!(self.poll_drained(cx)) {
                 break Err(error);
@@ -294,7 +299,11 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(&mut Self) -> Result<R, TryReadError>,
     ) -> Poll<Result<R, ReadError>> {
-        let turn = ready!(self.rest.sleeper.turns.poll_next(cx));
+        let turn = ready!(self
+            .rest
+            .shared
+            .readable
+            .poll_turn(&mut self.rest.sleeper, cx));
         // A task does not pause: that would hold up the others of its thread, and the producer may be one.
         self.rest.pace.skip_pause();
         let done = loop {

@@ -666,6 +666,74 @@ fn a_drain_for_another_reason_than_a_read_makes_it_readable_and_calls_the_callba
     assert_eq!(calls.count(), 1);
 }
 
+/// Told to stop by a refused item, which a batch has forgotten since: the channel counts as drained, and nothing was read.
+fn drained_by_a_batch() -> (
+    Producer<usize, Weight>,
+    Consumer<usize, Weight>,
+    EventFd,
+    Calls,
+) {
+    let (mut producer, consumer, fd, calls) = stopped_by_weight(12, 11, Some(15));
+    let mut batch = producer.batch();
+    assert_eq!(batch.try_write(1), Ok(Flow::Ready));
+    std::mem::forget(batch);
+    (producer, consumer, fd, calls)
+}
+
+/// `wait` finds the drain, without a sleep.
+fn after_a_wait_that_finds_the_drain(wait: impl FnOnce(&mut Producer<usize, Weight>)) {
+    let (mut producer, mut consumer, fd, calls) = drained_by_a_batch();
+    wait(&mut producer);
+    assert!(is_readable(&fd));
+    assert_eq!(consumer.try_iter().count(), 3);
+    assert_eq!(calls.count(), 0, "nothing has drained since");
+}
+
+#[test]
+fn a_wait_that_finds_the_drain_makes_the_descriptor_readable_and_leaves_no_call_for_later() {
+    after_a_wait_that_finds_the_drain(|producer| producer.wait_drain().unwrap());
+    after_a_wait_that_finds_the_drain(|producer| {
+        producer.wait_drain_timeout(Duration::ZERO).unwrap();
+    });
+}
+
+#[test]
+fn a_write_that_finds_the_drain_and_gives_up_all_the_same_calls_once() {
+    for timeout in [Duration::ZERO, Duration::from_micros(50)] {
+        let (mut producer, _consumer, fd, calls) = drained_by_a_batch();
+        assert!(producer.write_timeout(15, timeout).is_err());
+        assert_eq!((is_readable(&fd), calls.count()), (true, 1));
+    }
+}
+
+/// The callback was called, and too early: the consumer has passed what was announced, but a batch has added one since.
+fn called_too_early(producer: &mut Producer<u8>, consumer: &mut Consumer<u8>) -> Calls {
+    let calls = Calls::default();
+    producer.on_drain(calls.callback());
+    assert!(producer.write_all(&[1, 2, 3, 4]).is_ok());
+    for _ in 0..2 {
+        consumer.try_read().unwrap();
+    }
+    let mut batch = producer.batch();
+    assert_eq!(batch.try_write(5), Ok(Flow::Ready));
+    std::mem::forget(batch);
+    assert_eq!(calls.count(), 0);
+    consumer.try_read().unwrap();
+    assert_eq!(calls.count(), 1);
+    calls
+}
+
+#[test]
+fn a_callback_that_was_called_too_early_is_called_again_if_the_look_is_a_wait_that_gives_up() {
+    for timeout in [Duration::ZERO, Duration::from_micros(50)] {
+        let (mut producer, mut consumer) = channel(4, 1, 8);
+        let calls = called_too_early(&mut producer, &mut consumer);
+        assert!(producer.wait_drain_timeout(timeout).is_err());
+        assert_eq!(consumer.try_iter().count(), 2);
+        assert_eq!(calls.count(), 2);
+    }
+}
+
 #[test]
 fn a_reservation_that_gives_up_leaves_the_descriptor_readable_for_smaller_ones() {
     for timeout in [Duration::ZERO, Duration::from_micros(50)] {
@@ -939,6 +1007,31 @@ fn a_listener_that_is_added_hears_of_what_has_come_and_one_after_a_cleared_one_t
 }
 
 #[test]
+fn a_descriptor_that_joins_a_callback_does_not_have_it_called_for_the_same_drain_again() {
+    let (calls, (mut producer, mut consumer)) = (Calls::default(), channel(1, 0, 1));
+    producer.on_drain(calls.callback());
+    producer.write(1).unwrap();
+    consumer.try_read().unwrap();
+    assert!(is_readable(&producer.drain_fd().unwrap()));
+    assert_eq!(calls.count(), 1);
+}
+
+#[test]
+fn a_callback_is_not_called_for_what_was_owed_to_one_that_was_cleared() {
+    let (old, new) = (Calls::default(), Calls::default());
+    let (mut producer, mut consumer) = channel(2, 0, 2);
+    producer.on_drain(old.callback());
+    let mut batch = producer.batch();
+    while batch.try_write(1).unwrap() == Flow::Ready {}
+    std::mem::forget(batch);
+    producer.clear_on_drain();
+    assert_eq!(consumer.try_iter().count(), 2);
+    assert!(!producer.need_drain());
+    producer.on_drain(new.callback());
+    assert_eq!((old.count(), new.count()), (0, 0));
+}
+
+#[test]
 fn a_descriptor_and_a_callback_hear_of_the_same() {
     let (mut producer, mut consumer, fd) = stopped();
     let calls = Calls::default();
@@ -1174,6 +1267,29 @@ mod tasks {
         producer.write(1).unwrap();
         assert!(is_readable(&fd));
         assert_eq!(calls.count(), before + 1);
+    }
+
+    #[test]
+    fn a_poll_that_finds_the_drain_makes_the_descriptor_readable_and_leaves_no_call_for_later() {
+        after_a_wait_that_finds_the_drain(|producer| {
+            assert!(poll_once(producer.ready()).unwrap().is_ok());
+        });
+    }
+
+    #[test]
+    fn a_callback_that_was_called_too_early_is_called_again_if_the_look_is_a_future_that_gives_way()
+    {
+        let (mut producer, mut consumer) = channel(4, 1, 8);
+        for item in 0..128 {
+            assert!(poll_once(producer.write_async(item)).unwrap().is_ok());
+            consumer.try_read().unwrap();
+        }
+        let calls = called_too_early(&mut producer, &mut consumer);
+        let mut ready = spawn(producer.ready());
+        assert!(ready.poll().is_pending() && ready.is_woken());
+        drop(ready);
+        while consumer.try_read().is_ok() {}
+        assert_eq!(calls.count(), 2);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use highwater::{
     Builder, Consumer, EventFd, Flow, Producer, ReadError, ReadTimeoutError, TryReadError,
+    TryWriteError,
 };
 use loom::thread;
 use loom_tests::{
@@ -571,6 +572,39 @@ fn a_callback_hears_of_each_drain_though_it_was_called_for_the_one_before() {
         let mut consumer = reader.join().unwrap();
         let _ = consumer.try_read();
         assert!(calls.load(Ordering::Relaxed) > before);
+    });
+}
+
+/// The call for the first stop may be late: its drain has been seen, and the Waker that it takes is of the second stop. So whoever
+/// `is_stopped` by a look behind that has to be called again.
+fn look_behind_a_late_call(at_least: usize, is_stopped: fn(&mut Producer<usize>) -> bool) {
+    in_both_modes(at_least, move |builder| {
+        let (mut producer, mut consumer) = ends(builder, 1);
+        let (calls, call) = counted();
+        producer.on_drain(call);
+        assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
+        let reader = thread::spawn(move || {
+            assert_eq!(consumer.try_read(), Ok(1));
+            consumer
+        });
+        if producer.need_drain() {
+            return;
+        }
+        assert_eq!(producer.try_write(2), Ok(Flow::Backpressure));
+        let mut consumer = reader.join().unwrap();
+        let before = calls.load(Ordering::Relaxed);
+        let reader = thread::spawn(move || assert_eq!(consumer.try_read(), Ok(2)));
+        let is_stopped = is_stopped(&mut producer);
+        reader.join().unwrap();
+        assert!(!is_stopped || calls.load(Ordering::Relaxed) > before);
+    });
+}
+
+#[test]
+fn a_callback_hears_of_each_drain_though_the_call_for_the_one_before_is_late() {
+    look_behind_a_late_call(700, |producer| producer.need_drain());
+    look_behind_a_late_call(800, |producer| {
+        producer.try_write(3) == Err(TryWriteError::WouldBlock(3))
     });
 }
 

@@ -481,12 +481,6 @@ impl<T, W: Weigh<T>> WriteCursor<T, W> {
         by_slots(behind.min(target.slots))
     }
 
-    /// How often the producer was told to stop: the number of the last stop.
-    #[cfg(feature = "std")]
-    pub(crate) fn stops(&self) -> usize {
-        self.accounting.write.told_to_stop.get()
-    }
-
     /// Whether there is a drain by what the consumer sees, if it reads all of that: what is held back is little enough.
     #[cfg(feature = "std")]
     pub(crate) fn is_drain_published(&self) -> bool {

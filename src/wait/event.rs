@@ -20,7 +20,8 @@ use system::Descriptor;
 /// It is level-triggered: it becomes readable when there is something to do, and stays so until an operation
 /// of its end finds nothing more to do (`Empty`, `WouldBlock`, `Backpressure`, or
 /// [`need_drain`](crate::Producer::need_drain) that is true). That operation makes it unreadable again, and
-/// from then on the other end will notify it. So the loop needs no step of its own: **wait for the descriptor,
+/// from then on the other end will notify it (of a [`Batch`](crate::Batch) that says so at the latest when it is published: until
+/// then the descriptor may stay readable). So the loop needs no step of its own: **wait for the descriptor,
 /// work until the end would block, wait again.** With edge-triggered waiting it is the same, as always.
 ///
 /// When the other end goes (end, abandonment, abort; close, cancel) there is something to do, namely to hear of

@@ -84,6 +84,8 @@ use crate::{
     interval::FenceInterval,
     sync::{fence, light_barrier, AtomicUsize, Counter, Ordering},
 };
+#[cfg(feature = "async")]
+use core::task::{Context, Poll};
 use crossbeam_utils::CachePadded;
 #[cfg(feature = "std")]
 use {
@@ -345,6 +347,7 @@ impl Gate {
         }
         // In a model a coin is tossed for the deadline only where the sleep begins.
         if !MODEL && deadline.has_passed() {
+            self.displace_rung_listener(sleeper);
             sleeper.tell_displaced_listener();
             return false;
         }
@@ -394,6 +397,20 @@ impl Gate {
         in_time
     }
 
+    /// For the owner, in a task: leave to go on.
+    #[cfg(feature = "async")]
+    pub(crate) fn poll_turn(
+        &self,
+        sleeper: &mut Sleeper,
+        cx: &mut Context<'_>,
+    ) -> Poll<turn::Turn> {
+        let turn = sleeper.turns.poll_next(cx);
+        if turn.is_pending() {
+            self.displace_rung_listener(sleeper);
+        }
+        turn
+    }
+
     /// For the owner, in a task: whether it is `ready`; if not, the Waker is called when it may be. A later
     /// call replaces the Waker. What is `awaited` is asked for only if there is something to wait for.
     #[cfg(feature = "async")]
@@ -420,6 +437,7 @@ impl Gate {
     ) -> bool {
         sleeper.turns.start_again();
         if sleeper.second_look.is_due() {
+            self.displace_rung_listener(sleeper);
             waker.wake_by_ref();
             return false;
         }
@@ -529,6 +547,9 @@ impl Gate {
     fn set_doors(&self, sleeper: &mut Sleeper, doors: Doors) {
         let listener = Listener::of(doors).map(Arc::new);
         sleeper.has_heard_of_end.set(false);
+        if listener.is_none() {
+            sleeper.has_waited(); // Nobody is owed anything.
+        }
         self.displace_task(sleeper);
         // The old one's call: the new one makes its own as it is armed.
         sleeper.again.cancel();
@@ -593,6 +614,23 @@ impl Gate {
             sleeper.notify_listener();
         }
         hears
+    }
+
+    /// For the owner, which has found what it waits for without a place in the slot: a listener that is armed may be so by an
+    /// index that is not passed, and would hear of that later. Its descriptor is readable from now on.
+    pub(crate) fn displace_listener(&self, sleeper: &Sleeper) {
+        if sleeper.is_armed() {
+            self.put_waker(None);
+            sleeper.displace_listener();
+        }
+    }
+
+    /// For the owner, which waits, but without a place in the slot: a listener that was rung has left that, maybe too early, of
+    /// an earlier announcement. As if displaced, it is told if the wait is given up.
+    fn displace_rung_listener(&self, sleeper: &Sleeper) {
+        if sleeper.is_armed() && self.bell.slot.lock().is_none() {
+            sleeper.displace_listener();
+        }
     }
 
     /// For the owner: takes its Waker, whoever's it is, out of the slot; returns whether there was one.
@@ -733,8 +771,6 @@ pub(crate) struct Sleeper {
     /// A thread or a task has taken the place of a listener that was armed, and has not found what it waits for; or a batch has
     /// said stop, and is not published.
     is_displaced: Cell<bool>,
-    /// For which stop of the producer the listener was armed.
-    pub(crate) armed_for_stop: Cell<usize>,
     /// Whether the producer's listener has heard that the consumer takes no more.
     pub(crate) has_heard_of_end: Cell<bool>,
     #[cfg(feature = "async")]
@@ -762,7 +798,6 @@ impl Sleeper {
             listener: None,
             armed: Cell::new(Armed::Not),
             is_displaced: Cell::new(false),
-            armed_for_stop: Cell::new(0),
             has_heard_of_end: Cell::new(false),
             #[cfg(feature = "async")]
             turns: turn::Turns::new(),
