@@ -185,7 +185,7 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
             .rest
             .shared
             .writable
-            .poll_turn(&mut self.rest.sleeper, cx));
+            .poll_turn(&mut self.rest.sleeper, cx, || self.cursor.drain_index()));
         let done = loop {
             if let Err(error) = ready!(self.poll_drained(cx)) {
                 break Err(error);
@@ -303,7 +303,10 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
             .rest
             .shared
             .readable
-            .poll_turn(&mut self.rest.sleeper, cx));
+            .poll_turn(&mut self.rest.sleeper, cx, || self
+                .cursor
+                .index()
+                .wrapping_add(1)));
         // A task does not pause: that would hold up the others of its thread, and the producer may be one.
         self.rest.pace.skip_pause();
         let done = loop {

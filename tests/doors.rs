@@ -1092,3 +1092,82 @@ fn where_fences_are_chosen_late_a_future_that_is_dropped_leaves_no_waker_behind(
         },
     );
 }
+
+/// What the consumer does next, with a number of items.
+#[derive(Clone, Copy, Debug)]
+enum Look {
+    TryRead,
+    TryChunk,
+    ReadInTime,
+    ChunkInTime,
+    PollRead,
+}
+
+fn looks() -> impl Strategy<Value = Vec<(Look, usize, usize)>> {
+    let look = prop_oneof![
+        3 => Just(Look::TryRead),
+        2 => Just(Look::TryChunk),
+        1 => Just(Look::ReadInTime),
+        1 => Just(Look::ChunkInTime),
+        2 => Just(Look::PollRead),
+    ];
+    proptest::collection::vec((look, 1_usize..5, 0_usize..4), 1..40)
+}
+
+proptest! {
+    #![proptest_config(random::config())]
+
+    #[test]
+    fn whoever_finds_too_little_is_called_once_there_is_enough_whatever_came_before(
+        fences in any::<bool>(),
+        turns in 0_usize..=128,
+        looks in looks(),
+    ) {
+        let (mut producer, mut consumer) = Builder::new()
+            .high_water_mark(8)
+            .full_fences(fences)
+            .build()
+            .unwrap();
+        let waker = bell().1;
+        for _ in 0..turns {
+            let _ = producer.try_write(0).unwrap();
+            assert!(poll1(&mut consumer.read_async(), &waker).is_ready());
+        }
+        let (calls, on_ready) = counter();
+        consumer.on_ready(on_ready);
+        // How many it wants, and how often it had been called by then.
+        let mut waits = None;
+        for (look, items, writes) in looks {
+            let before = calls.load(Ordering::SeqCst);
+            let timeout = Duration::from_micros(writes as u64 % 2 * 50);
+            let (wanted, is_found) = match look {
+                Look::TryRead => (1, consumer.try_read().is_ok()),
+                Look::TryChunk => (items, consumer.try_chunk(items).map(|chunk| chunk.consume(1)).is_ok()),
+                Look::ReadInTime => (1, consumer.read_timeout(timeout).is_ok()),
+                Look::ChunkInTime => {
+                    (items, consumer.chunk_timeout(items, timeout).map(|chunk| chunk.consume(1)).is_ok())
+                }
+                Look::PollRead => (1, poll1(&mut consumer.read_async(), &waker).is_ready()),
+            };
+            let asks = matches!(look, Look::TryRead | Look::TryChunk) || waits.is_some();
+            waits = match is_found {
+                true => None,
+                // Called at once, as the wait gave up.
+                false if calls.load(Ordering::SeqCst) > before => None,
+                false => asks.then_some((wanted, before)),
+            };
+            for _ in 0..writes {
+                let _ = producer.try_write(0);
+            }
+            if let Some((wanted, before)) = waits {
+                if consumer.len() >= wanted {
+                    prop_assert!(calls.load(Ordering::SeqCst) > before, "{:?}", (look, items, writes));
+                }
+            }
+        }
+        drop(producer);
+        if let Some((_, before)) = waits {
+            prop_assert!(calls.load(Ordering::SeqCst) > before, "not even at the end");
+        }
+    }
+}

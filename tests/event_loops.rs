@@ -734,6 +734,73 @@ fn a_callback_that_was_called_too_early_is_called_again_if_the_look_is_a_wait_th
     }
 }
 
+/// Behind a look for three, `give_up` has looked for one.
+fn after_a_wait_for_less(turns: u8, give_up: impl FnOnce(&mut Consumer<u8>)) {
+    let (mut producer, mut consumer) = highwater::channel(4);
+    for _ in 0..turns {
+        producer.write(1).unwrap();
+        #[cfg(feature = "async")]
+        assert_eq!(poll_once(consumer.read_async()), Some(Ok(1)));
+    }
+    let (fd, calls) = (consumer.ready_fd().unwrap(), Calls::default());
+    consumer.on_ready(calls.callback());
+    assert!(consumer.try_chunk(3).is_err());
+    give_up(&mut consumer);
+    producer.write(1).unwrap();
+    assert_eq!((is_readable(&fd), calls.count()), (true, 1));
+}
+
+#[test]
+fn a_read_that_gives_up_behind_a_look_for_more_has_the_callback_called_for_its_item() {
+    for timeout in [Duration::ZERO, Duration::from_micros(50)] {
+        after_a_wait_for_less(0, |consumer| {
+            assert!(consumer.read_timeout(timeout).is_err());
+        });
+    }
+}
+
+/// Told to stop for a heavy item, which a batch has forgotten since, so that the drain is nearer.
+fn after_a_wait_for_a_nearer_drain(
+    turns: usize,
+    give_up: impl FnOnce(&mut Producer<usize, Weight>),
+) {
+    let (mut producer, mut consumer) = Builder::new()
+        .weigh_by((|weight| *weight) as Weight)
+        .high_water_mark(12)
+        .low_water_mark(9)
+        .limit(20)
+        .build()
+        .unwrap();
+    for _ in 0..turns {
+        #[cfg(feature = "async")]
+        assert!(poll_once(producer.write_async(1)).unwrap().is_ok());
+        consumer.try_read().unwrap();
+    }
+    let (fd, calls) = (producer.drain_fd().unwrap(), Calls::default());
+    producer.on_drain(calls.callback());
+    for _ in 0..5 {
+        assert_eq!(producer.try_write(2), Ok(Flow::Ready));
+    }
+    assert!(producer.try_write(15).is_err());
+    let mut batch = producer.batch();
+    assert_eq!(batch.try_write(1), Ok(Flow::Ready));
+    std::mem::forget(batch);
+    give_up(&mut producer);
+    consumer.try_read().unwrap();
+    assert_eq!((is_readable(&fd), calls.count()), (true, 1));
+    assert!(!producer.need_drain());
+}
+
+#[test]
+fn a_wait_that_gives_up_behind_a_refusal_that_was_forgotten_has_the_callback_called_for_the_drain()
+{
+    for timeout in [Duration::ZERO, Duration::from_micros(50)] {
+        after_a_wait_for_a_nearer_drain(0, |producer| {
+            assert!(producer.wait_drain_timeout(timeout).is_err());
+        });
+    }
+}
+
 #[test]
 fn a_reservation_that_gives_up_leaves_the_descriptor_readable_for_smaller_ones() {
     for timeout in [Duration::ZERO, Duration::from_micros(50)] {
@@ -1293,6 +1360,16 @@ mod tasks {
     }
 
     #[test]
+    fn a_future_that_gives_way_behind_a_look_for_more_has_the_callback_called_for_its_item() {
+        after_a_wait_for_less(128, |consumer| {
+            assert_eq!(poll_once(consumer.read_async()), None);
+        });
+        after_a_wait_for_a_nearer_drain(128, |producer| {
+            assert!(poll_once(producer.ready()).is_none());
+        });
+    }
+
+    #[test]
     fn a_future_that_looks_a_second_time_takes_no_listener_with_it() {
         let (mut producer, mut consumer, fd) = empty();
         let mut second_looks = 0;
@@ -1305,6 +1382,22 @@ mod tasks {
             producer.write(item).unwrap();
             assert!(is_readable(&fd));
             assert_eq!(consumer.try_read(), Ok(item));
+        }
+        assert!(second_looks > 0);
+    }
+
+    #[test]
+    fn a_future_that_looks_a_second_time_behind_a_look_for_more_calls_as_it_is_dropped() {
+        let (_producer, mut consumer) = channel(4, 1, 4);
+        let (calls, mut second_looks) = (Calls::default(), 0);
+        consumer.on_ready(calls.callback());
+        for given_up in 1..=20 {
+            assert!(consumer.try_chunk(3).is_err());
+            let mut read = spawn(consumer.read_async());
+            assert!(read.poll().is_pending());
+            second_looks += usize::from(read.is_woken());
+            drop(read);
+            assert_eq!(calls.count(), given_up);
         }
         assert!(second_looks > 0);
     }

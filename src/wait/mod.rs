@@ -347,9 +347,15 @@ impl Gate {
         }
         // In a model a coin is tossed for the deadline only where the sleep begins.
         if !MODEL && deadline.has_passed() {
-            self.displace_rung_listener(sleeper);
-            sleeper.tell_displaced_listener();
-            return false;
+            // Whoever gives up waits for this from now on: the listener may be armed for another index, or have been called too early.
+            let found =
+                sleeper.is_armed() && self.listen(sleeper, awaited, &mut ready) != Listening::Waits;
+            if found {
+                sleeper.has_waited();
+            } else {
+                sleeper.tell_displaced_listener();
+            }
+            return found;
         }
         self.displace_task(sleeper);
         sleeper.displace_listener();
@@ -403,10 +409,11 @@ impl Gate {
         &self,
         sleeper: &mut Sleeper,
         cx: &mut Context<'_>,
+        wake_at: impl FnOnce() -> usize,
     ) -> Poll<turn::Turn> {
         let turn = sleeper.turns.poll_next(cx);
-        if turn.is_pending() {
-            self.displace_rung_listener(sleeper);
+        if turn.is_pending() && sleeper.is_armed() {
+            self.displace_stale_listener(sleeper, wake_at());
         }
         turn
     }
@@ -437,7 +444,9 @@ impl Gate {
     ) -> bool {
         sleeper.turns.start_again();
         if sleeper.second_look.is_due() {
-            self.displace_rung_listener(sleeper);
+            if sleeper.is_armed() {
+                self.displace_stale_listener(sleeper, awaited().wake_at);
+            }
             waker.wake_by_ref();
             return false;
         }
@@ -488,9 +497,9 @@ impl Gate {
         // Before the look at the slot, as what is notified after it must stay. (A notification may also come
         // late, of an earlier time: then the end looks in vain, and clears it here.)
         listener.clear();
-        if sleeper.armed.get() == Armed::For(wake_at) && self.bell.slot.lock().is_some() {
+        if self.is_armed_for(sleeper, wake_at) {
             sleeper.is_displaced.set(false);
-            return Listening::Waits; // Nobody has rung since.
+            return Listening::Waits;
         }
         self.displace_task(sleeper);
         let was_armed = sleeper.is_armed();
@@ -616,6 +625,11 @@ impl Gate {
         hears
     }
 
+    /// Whether the listener waits for this index, and nobody has rung since.
+    fn is_armed_for(&self, sleeper: &Sleeper, wake_at: usize) -> bool {
+        sleeper.armed.get() == Armed::For(wake_at) && self.bell.slot.lock().is_some()
+    }
+
     /// For the owner, which has found what it waits for without a place in the slot: a listener that is armed may be so by an
     /// index that is not passed, and would hear of that later. Its descriptor is readable from now on.
     pub(crate) fn displace_listener(&self, sleeper: &Sleeper) {
@@ -625,11 +639,12 @@ impl Gate {
         }
     }
 
-    /// For the owner, which waits, but without a place in the slot: a listener that was rung has left that, maybe too early, of
-    /// an earlier announcement. As if displaced, it is told if the wait is given up.
-    fn displace_rung_listener(&self, sleeper: &Sleeper) {
-        if sleeper.is_armed() && self.bell.slot.lock().is_none() {
-            sleeper.displace_listener();
+    /// For the owner, which begins to wait for this index without a place in the slot: a listener that waits for another one, or was
+    /// rung, maybe too early, of an earlier announcement, is told if the wait is given up.
+    #[cfg(feature = "async")]
+    fn displace_stale_listener(&self, sleeper: &Sleeper, wake_at: usize) {
+        if !self.is_armed_for(sleeper, wake_at) {
+            self.displace_listener(sleeper);
         }
     }
 
