@@ -944,8 +944,7 @@ impl<T, W: Weigh<T>> Producer<T, W> {
     /// - An operation that waits (`write`, `wait_drain`, a future) hears of the drain itself, and not the
     ///   callback; but one that returns as it reaches the mark leaves the wait to the next, and the callback may
     ///   come in between. If it gives up (a timeout, a future that is dropped) after the callback had been asked for, that is
-    ///   called at once, in the producer's own thread, as it would miss a drain from then on (or at the drain, if the time was over as
-    ///   the wait began). A poll as a `Sink` or an
+    ///   called at once, in the producer's own thread, as it would miss a drain from then on. A poll as a `Sink` or an
     ///   `AsyncWrite` cannot be seen to be given up: after one, ask [`need_drain`](Self::need_drain) to have the callback again.
     ///
     /// # Examples

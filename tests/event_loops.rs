@@ -759,6 +759,16 @@ fn a_read_that_gives_up_behind_a_look_for_more_has_the_callback_called_for_its_i
     }
 }
 
+#[test]
+fn a_chunk_that_gives_up_leaves_the_descriptor_readable_for_the_item_that_is_there() {
+    for timeout in [Duration::ZERO, Duration::from_millis(1)] {
+        let (mut producer, mut consumer, fd) = empty();
+        producer.write(1).unwrap();
+        assert!(consumer.chunk_timeout(3, timeout).is_err());
+        assert!(is_readable(&fd));
+    }
+}
+
 /// Told to stop for a heavy item, which a batch has forgotten since, so that the drain is nearer.
 fn after_a_wait_for_a_nearer_drain(
     turns: usize,

@@ -347,15 +347,9 @@ impl Gate {
         }
         // In a model a coin is tossed for the deadline only where the sleep begins.
         if !MODEL && deadline.has_passed() {
-            // Whoever gives up waits for this from now on: the listener may be armed for another index, or have been called too early.
-            let found =
-                sleeper.is_armed() && self.listen(sleeper, awaited, &mut ready) != Listening::Waits;
-            if found {
-                sleeper.has_waited();
-            } else {
-                sleeper.tell_displaced_listener();
-            }
-            return found;
+            self.displace_stale_listener(sleeper, || awaited.wake_at);
+            sleeper.tell_displaced_listener();
+            return false;
         }
         self.displace_task(sleeper);
         sleeper.displace_listener();
@@ -412,8 +406,8 @@ impl Gate {
         wake_at: impl FnOnce() -> usize,
     ) -> Poll<turn::Turn> {
         let turn = sleeper.turns.poll_next(cx);
-        if turn.is_pending() && sleeper.is_armed() {
-            self.displace_stale_listener(sleeper, wake_at());
+        if turn.is_pending() {
+            self.displace_stale_listener(sleeper, wake_at);
         }
         turn
     }
@@ -444,9 +438,7 @@ impl Gate {
     ) -> bool {
         sleeper.turns.start_again();
         if sleeper.second_look.is_due() {
-            if sleeper.is_armed() {
-                self.displace_stale_listener(sleeper, awaited().wake_at);
-            }
+            self.displace_stale_listener(sleeper, || awaited().wake_at);
             waker.wake_by_ref();
             return false;
         }
@@ -641,9 +633,8 @@ impl Gate {
 
     /// For the owner, which begins to wait for this index without a place in the slot: a listener that waits for another one, or was
     /// rung, maybe too early, of an earlier announcement, is told if the wait is given up.
-    #[cfg(feature = "async")]
-    fn displace_stale_listener(&self, sleeper: &Sleeper, wake_at: usize) {
-        if !self.is_armed_for(sleeper, wake_at) {
+    fn displace_stale_listener(&self, sleeper: &Sleeper, wake_at: impl FnOnce() -> usize) {
+        if sleeper.is_armed() && !self.is_armed_for(sleeper, wake_at()) {
             self.displace_listener(sleeper);
         }
     }
