@@ -730,12 +730,6 @@ impl OfProducer {
             self.sleeper.has_waited();
         }
     }
-
-    /// An operation that waits has found the drain, or that there will be none, maybe without a sleep.
-    #[cfg(feature = "std")]
-    pub(crate) fn displace_listener(&self) {
-        self.shared.writable.displace_listener(&self.sleeper);
-    }
 }
 
 impl<T, W> WriteEnd<T, W> {
@@ -1299,9 +1293,10 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
                 })
         };
         if in_time {
-            self.rest.displace_listener();
+            let rest = &self.rest;
+            rest.shared.writable.displace_listener(&rest.sleeper);
             // Also where nothing had to be waited for: for the stop of a batch.
-            self.rest.sleeper.has_waited();
+            rest.sleeper.has_waited();
         }
         if self.is_closed() {
             return Err(WaitTimeoutError::Closed(WaitError {

@@ -171,7 +171,8 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
                 return Poll::Pending;
             }
         }
-        self.rest.displace_listener();
+        let rest = &self.rest;
+        rest.shared.writable.displace_listener(&rest.sleeper);
         Poll::Ready(self.open_or_error())
     }
 
@@ -181,11 +182,9 @@ impl<T, W: Weigh<T>> WriteEnd<T, W> {
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(&mut Self) -> Option<R>,
     ) -> Poll<Result<R, WaitError>> {
-        let turn = ready!(self
-            .rest
-            .shared
-            .writable
-            .poll_turn(&mut self.rest.sleeper, cx, || self.cursor.drain_index()));
+        let (cursor, rest) = (&self.cursor, &mut self.rest);
+        let gate = &rest.shared.writable;
+        let turn = ready!(gate.poll_turn(&mut rest.sleeper, cx, || drain_of(cursor)));
         let done = loop {
             if let Err(error) = ready!(self.poll_drained(cx)) {
                 break Err(error);
@@ -299,14 +298,10 @@ impl<T, W: Weigh<T>> ReadEnd<T, W> {
         cx: &mut Context<'_>,
         mut attempt: impl FnMut(&mut Self) -> Result<R, TryReadError>,
     ) -> Poll<Result<R, ReadError>> {
-        let turn = ready!(self
-            .rest
-            .shared
-            .readable
-            .poll_turn(&mut self.rest.sleeper, cx, || self
-                .cursor
-                .index()
-                .wrapping_add(1)));
+        let (index, rest) = (self.cursor.index(), &mut self.rest);
+        let shared = &*rest.shared;
+        let turn = ready!(shared.readable.poll_turn(&mut rest.sleeper, cx, || shared
+            .writing_up_to(index.wrapping_add(1))));
         // A task does not pause: that would hold up the others of its thread, and the producer may be one.
         self.rest.pace.skip_pause();
         let done = loop {

@@ -29,6 +29,14 @@ fn counted() -> (Arc<AtomicUsize>, impl Fn() + Send + Sync + 'static) {
     (calls, call)
 }
 
+/// Ends with a mark of 1, and how often the producer's callback was called.
+fn ends_and_calls(builder: Builder) -> (Producer<usize>, Consumer<usize>, Arc<AtomicUsize>) {
+    let (mut producer, consumer) = ends(builder, 1);
+    let (calls, call) = counted();
+    producer.on_drain(call);
+    (producer, consumer, calls)
+}
+
 /// What an event loop does.
 fn read_in_loop(consumer: &mut Consumer<usize>, fd: &EventFd) -> Result<usize, TryReadError> {
     loop {
@@ -377,9 +385,7 @@ fn a_read_that_is_polled_again_as_two_items_come_leaves_a_loop_nothing_to_miss()
 #[test]
 fn a_callback_hears_of_a_drain_that_comes_as_the_producer_is_told_to_stop() {
     exhaustive_model_in_both_modes(470, |builder| {
-        let (mut producer, mut consumer) = ends(builder, 1);
-        let (calls, call) = counted();
-        producer.on_drain(call);
+        let (mut producer, mut consumer, calls) = ends_and_calls(builder);
         let reader = thread::spawn(move || {
             loom_tests::poll(|| consumer.try_read().ok());
             consumer
@@ -475,9 +481,7 @@ fn a_callback_that_waits_for_several_items_hears_of_them_though_a_descriptor_joi
 #[test]
 fn a_callback_hears_of_a_drain_though_a_task_waits_for_the_close() {
     exhaustive_model_in_both_modes(63, |builder| {
-        let (mut producer, mut consumer) = ends(builder, 1);
-        let (calls, call) = counted();
-        producer.on_drain(call);
+        let (mut producer, mut consumer, calls) = ends_and_calls(builder);
         assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
         let reader = thread::spawn(move || {
             assert_eq!(consumer.try_read(), Ok(1));
@@ -537,9 +541,7 @@ fn a_raised_mark_makes_the_descriptor_readable_by_itself() {
 #[test]
 fn a_callback_hears_of_a_drain_that_the_producer_finds_itself() {
     exhaustive_model_in_both_modes(580, |builder| {
-        let (mut producer, mut consumer) = ends(builder, 1);
-        let (calls, call) = counted();
-        producer.on_drain(call);
+        let (mut producer, mut consumer, calls) = ends_and_calls(builder);
         let fd = producer.drain_fd().unwrap();
         let _ = producer.try_write(1).unwrap();
         let reader = thread::spawn(move || {
@@ -556,9 +558,7 @@ fn a_callback_hears_of_a_drain_that_the_producer_finds_itself() {
 #[test]
 fn a_callback_hears_of_each_drain_though_it_was_called_for_the_one_before() {
     exhaustive_model_in_both_modes(210, |builder| {
-        let (mut producer, mut consumer) = ends(builder, 1);
-        let (calls, call) = counted();
-        producer.on_drain(call);
+        let (mut producer, mut consumer, calls) = ends_and_calls(builder);
         assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
         assert_eq!(consumer.try_read(), Ok(1));
         let before = calls.load(Ordering::Relaxed);
@@ -579,9 +579,7 @@ fn a_callback_hears_of_each_drain_though_it_was_called_for_the_one_before() {
 /// `is_stopped` by a look behind that has to be called again.
 fn look_behind_a_late_call(at_least: usize, is_stopped: fn(&mut Producer<usize>) -> bool) {
     in_both_modes(at_least, move |builder| {
-        let (mut producer, mut consumer) = ends(builder, 1);
-        let (calls, call) = counted();
-        producer.on_drain(call);
+        let (mut producer, mut consumer, calls) = ends_and_calls(builder);
         assert_eq!(producer.try_write(1), Ok(Flow::Backpressure));
         let reader = thread::spawn(move || {
             assert_eq!(consumer.try_read(), Ok(1));

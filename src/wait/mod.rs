@@ -397,17 +397,17 @@ impl Gate {
         in_time
     }
 
-    /// For the owner, in a task: leave to go on.
+    /// For the owner, in a task that may come to wait for what is `awaited`: leave to go on.
     #[cfg(feature = "async")]
-    pub(crate) fn poll_turn(
+    pub(crate) fn poll_turn<N: Fn() -> usize>(
         &self,
         sleeper: &mut Sleeper,
         cx: &mut Context<'_>,
-        wake_at: impl FnOnce() -> usize,
+        awaited: impl FnOnce() -> Awaited<N>,
     ) -> Poll<turn::Turn> {
         let turn = sleeper.turns.poll_next(cx);
         if turn.is_pending() {
-            self.displace_stale_listener(sleeper, wake_at);
+            self.displace_stale_listener(sleeper, || awaited().wake_at);
         }
         turn
     }
@@ -774,8 +774,8 @@ pub(crate) struct Sleeper {
     listener: Option<Arc<Listener>>,
     /// Cells, as a mere question can find that there is nothing to do.
     armed: Cell<Armed>,
-    /// A thread or a task has taken the place of a listener that was armed, and has not found what it waits for; or a batch has
-    /// said stop, and is not published.
+    /// A thread or a task has taken the place of a listener that was armed, or waits without a place for what that does not hear of, and
+    /// has not found what it waits for; or a batch has said stop, and is not published.
     is_displaced: Cell<bool>,
     /// Whether the producer's listener has heard that the consumer takes no more.
     pub(crate) has_heard_of_end: Cell<bool>,
